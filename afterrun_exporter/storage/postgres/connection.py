@@ -147,14 +147,15 @@ class Link:
             return await act(connection)
         # The parts of a statement outside of a transaction, and settings, could reach
         # different connections of the server.
-        async with connection.transaction():
-            await connection.execute(
-                "".join(
-                    f"SET LOCAL {name} = '{value}';"
-                    for name, value in self._settings.items()
-                )
-            )
+        settings = "".join(
+            f"SET LOCAL {name} = '{value}';" for name, value in self._settings.items()
+        )
+
+        async def act_with_settings(connection: asyncpg.Connection) -> T:
+            await connection.execute(settings)
             return await act(connection)
+
+        return await _in_transaction(connection, act_with_settings)
 
 
 async def connect(
@@ -200,18 +201,33 @@ async def _connect(
     )
     try:
         _check_version(address, connection)
-        async with connection.transaction():
-            await connection.set_type_codec(
-                "text",
-                schema="pg_catalog",
-                encoder=texts.encode,
-                decoder=texts.decode,
-                format="binary",
-            )
+        await _in_transaction(connection, _set_up)
     except BaseException:
         connection.terminate()
         raise
     return connection
+
+
+async def _set_up(connection: asyncpg.Connection) -> None:
+    await connection.set_type_codec(
+        "text",
+        schema="pg_catalog",
+        encoder=texts.encode,
+        decoder=texts.decode,
+        format="binary",
+    )
+
+
+async def _in_transaction(connection: asyncpg.Connection, act: Act[T]) -> T:
+    """Return the result of *act*; after an error the connection must be dropped.
+
+    To roll back instead could wait for ever for a server that stands still.
+    """
+    transaction = connection.transaction()
+    await transaction.start()
+    result = await act(connection)
+    await transaction.commit()
+    return result
 
 
 def failure(address: Address, verb: str, error: BaseException) -> StorageError:

@@ -38,6 +38,9 @@ CREATE TABLE IF NOT EXISTS schema_version (
     applied_at  timestamptz NOT NULL DEFAULT clock_timestamp()
 )
 """
+_NEXT_WRITER: Final = """
+UPDATE counters SET value = value + 1 WHERE name = 'writer' RETURNING value
+"""
 #: Another replica has just created the table.
 _CREATED: Final = (
     asyncpg.UniqueViolationError,
@@ -108,8 +111,11 @@ async def migrate_states(connection: asyncpg.Connection, change: StateChange) ->
             after = json.dumps(state, ensure_ascii=False, separators=(",", ":"))
             changed.append((after, number))
     # With another stamp, other replicas read the state before they change it.
+    writer: int = await connection.fetchval(_NEXT_WRITER)
     await connection.executemany(
-        "UPDATE jobs SET state = $1, stamp = 0 WHERE id = $2", changed, timeout=_LONG
+        "UPDATE jobs SET state = $1, stamp = $2::int8 << 32 WHERE id = $3",
+        [(text, writer, number) for text, number in changed],
+        timeout=_LONG,
     )
 
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Awaitable, Callable
 
 import pytest
 
+from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.errors import StorageError
+from afterrun_exporter.storage.postgres.failures import FAULTS
+from afterrun_exporter.storage.postgres.store import PostgresStore
 from afterrun_exporter.storage.postgres.writes import FULL, PLAIN
 from afterrun_exporter.storage.store import Change, update
 from tests.e2e.network import wait_for
-from tests.postgres import Database
+from tests.postgres import Database, PgBouncer
 from tests.storage.decisions import ran
-from tests.storage.postgres.stores import replicas
+from tests.storage.postgres.stores import LoneClock, replicas
 
 #: The share of updates of jobs that touch no index.
 HOT = """
@@ -51,9 +55,13 @@ async def test_updates_of_jobs_touch_no_index(postgres: Database) -> None:
     wait_for(is_hot)
 
 
-async def test_a_server_that_stands_still_hangs_no_caller(postgres: Database) -> None:
+@pytest.mark.parametrize("is_pooled", [False, True])
+async def test_a_server_that_stands_still_hangs_no_caller(
+    postgres: Database, pgbouncer: PgBouncer, is_pooled: bool
+) -> None:
     """A report is refused, so that it is sent again; afterwards all goes on."""
-    async with replicas(postgres, 1) as (store,):
+    url = f"{pgbouncer.url}?pooler=transaction" if is_pooled else postgres.url
+    async with PostgresStore.open(url, clock=LoneClock()) as store:
         await update(store, "backup", ran())
         postgres.server.freeze()
 
@@ -66,12 +74,22 @@ async def test_a_server_that_stands_still_hangs_no_caller(postgres: Database) ->
         )
 
         postgres.server.thaw()
-        assert isinstance(results[0], StorageError)
-        assert isinstance(results[1], StorageError)
+        for result in (results[0], results[1], results[3]):
+            assert isinstance(result, StorageError)
         assert results[2] is None
-        assert isinstance(results[3], StorageError)
-        assert "no answer" in store.replicas.outdated()
-        await store.replicas.look()
-        await update(store, "backup", ran())
+        assert store.replicas.outdated()
+        await until_it_succeeds(store.replicas.look)
+        await until_it_succeeds(lambda: update(store, "backup", ran()))
         assert store.replicas.outdated() == ""
         assert (await store.runs("backup", 9))[0].number in {2, 3}
+
+
+async def until_it_succeeds(act: Callable[[], Awaitable[object]]) -> None:
+    """Repeat *act*: the pooler notices only later that the server answers again."""
+    while True:
+        try:
+            await act()
+        except (StorageError, *FAULTS):
+            await yield_to_loop()
+        else:
+            return

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.storage.postgres import migrations
+from afterrun_exporter.storage.postgres import connection, migrations
 from afterrun_exporter.storage.postgres.migrations import migrate
 from afterrun_exporter.storage.postgres.store import PostgresStore
 from afterrun_exporter.storage.store import update
@@ -137,6 +137,14 @@ async def test_a_user_who_may_not_create_tables_is_told(postgres: Database) -> N
     assert "must own the database" in reason
 
 
+async def test_a_server_that_is_too_old_is_refused(
+    postgres: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "OLDEST", 99)
+
+    assert "is too old, version 99 or newer is required" in await refusal(postgres.url)
+
+
 async def test_an_unfinished_copy_of_another_database_is_refused(
     postgres: Database,
 ) -> None:
@@ -195,9 +203,9 @@ async def test_a_change_of_states_reaches_every_state(
             "STATE_CHANGES",
             {9000: lambda state: state.update(missed_total=7)},
         )
-        connection = await asyncpg.connect(postgres.url)
-        await migrate(connection)
-        await connection.close()
+        own_connection = await asyncpg.connect(postgres.url)
+        await migrate(own_connection)
+        await own_connection.close()
         async with replicas(postgres, 1) as (newer,):
             migrated = newer.states["backup"].missed_total
 
