@@ -113,9 +113,13 @@ class Connection:
 
 @contextmanager
 def serving(
-    config: Path, database: Path, *, pinned: bool = False, beats: Path | None = None
+    config: Path,
+    database: Path | str,
+    *,
+    pinned: bool = False,
+    beats: Path | None = None,
 ) -> Iterator[Daemon]:
-    """Run a daemon on these two files; stop it in the end.
+    """Run a daemon on a file or a URL of PostgreSQL; stop it in the end.
 
     On the core of the servers where it is *pinned*. *beats* is told how long its
     event loop was held: see benchmarks/beats.py.

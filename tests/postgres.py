@@ -132,6 +132,12 @@ class _Program:
         """True from the start to the end of the program."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        """The id of its process, while it runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def log_tail(self) -> str:
         """Return the last lines of its log."""
         lines = self._log.read_text(errors="replace").splitlines()
