@@ -114,6 +114,10 @@ soak: $(DEV) ## Run a daemon under load for an hour, and check that its memory d
 bench-limits: bench-packages $(DEV) ## Measure how long the most expensive bodies hold up other requests (minutes)
 	@$(BIN)/python -m benchmarks.limits
 
+.PHONY: bench-replicas
+bench-replicas: system-packages bench-packages $(DEV) ## Measure replicas on PostgreSQL next to one daemon on SQLite (minutes)
+	@$(BIN)/python -m benchmarks.replicas
+
 .PHONY: profile
 profile: bench-packages $(DEV) $(BIN)/py-spy ## Draw a flame graph of the daemon under load: profile.svg
 	@$(BIN)/python -m benchmarks.flame

@@ -1,8 +1,8 @@
 -- What wrk sends, and what it was answered: see benchmarks/wrk.py.
 --
--- Arguments: KIND JOBS STEP SERIES DELAY FILE. Every STEP-th of so many jobs is
--- pinged, in an order that jumps about, each connection waiting DELAY ms between
--- two requests. The run ids that were acknowledged go to FILE, if there is one.
+-- Arguments: KIND JOBS STEP SERIES DELAY OFFSET FILE. Every STEP-th of so many jobs is
+-- pinged, in an order that jumps about and begins at OFFSET, each connection waiting
+-- DELAY ms between two requests. The run ids that were acknowledged go to FILE, if there is one.
 
 local BATCH = 1000
 -- Prime to every number of jobs that we use.
@@ -15,10 +15,11 @@ function setup(thread)
 end
 
 function init(args)
-  kind, series, file = args[1], args[4], args[6] or ""
+  kind, series, file = args[1], args[4], args[7] or ""
   step = tonumber(args[3])
   jobs = math.floor(tonumber(args[2]) / step)
   pause = tonumber(args[5])
+  offset = tonumber(args[6])
   sent, answered, bad, acknowledged = 0, 0, 0, {}
   headers = {["Content-Type"] = "application/json"}
   if kind == "batch" then headers["Content-Type"] = "application/x-ndjson" end
@@ -29,7 +30,7 @@ function init(args)
 end
 
 local function job()
-  return string.format("job-%06d", sent * STRIDE % jobs * step)
+  return string.format("job-%06d", (sent + offset) * STRIDE % jobs * step)
 end
 
 -- Every ping is different from every other; benchmarks/ledger.py knows how.

@@ -112,6 +112,8 @@ class Target:
                             port=one.port,
                             jobs=self.jobs,
                             connections=CONNECTIONS // len(self.daemons),
+                            # Two replicas do not get reports of a job at once.
+                            offset=number * self.jobs // len(self.daemons),
                         ).sent_for,
                         seconds,
                         f"{series}-{number}",

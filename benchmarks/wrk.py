@@ -57,6 +57,8 @@ class Load:
     connections: int = 32
     #: Milliseconds that each connection waits between two requests.
     delay: int = 0
+    #: The place of the first job in the order in which they are pinged.
+    offset: int = 0
 
     def sent_for(self, seconds: int, series: str, file: Path | None = None) -> Told:
         """Send for so long, run ids starting with *series*; return what came of it.
@@ -85,7 +87,15 @@ class Load:
         return replace(self, connections=connections)
 
     def _command(self, seconds: int, series: str, file: Path | None) -> list[str]:
-        words = (self.kind, self.jobs, self.step, series, self.delay, file or "")
+        words = (
+            self.kind,
+            self.jobs,
+            self.step,
+            series,
+            self.delay,
+            self.offset,
+            file or "",
+        )
         return [
             "wrk",
             "--threads=1",
