@@ -167,7 +167,7 @@ async def rates(
         )
         sides = [one.side(plan.seconds) for one in (sqlite, *shared)]
         mine, *theirs = await alternate(plan.rounds, *sides)
-    lines = []
+    lines: list[tuple[str, ...]] = []
     mine_cpu = Measured(sqlite.cpu[-plan.rounds :])
     for number, target, rate in zip((1, 2, 3), shared, theirs, strict=True):
         ratio = rate.over(mine)
