@@ -12,6 +12,7 @@ import structlog
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.errors import StorageError
+from afterrun_exporter.storage.codec import UnreadableRowError
 from afterrun_exporter.storage.group_commit import Committed, GroupCommit
 from afterrun_exporter.storage.outbox import Outbox
 from afterrun_exporter.storage.postgres import beat, feed, loading
@@ -19,6 +20,7 @@ from afterrun_exporter.storage.postgres import outbox as outbox_rows
 from afterrun_exporter.storage.postgres.beat import LEASE, Pulse
 from afterrun_exporter.storage.postgres.commits import register
 from afterrun_exporter.storage.postgres.connections import Connections
+from afterrun_exporter.storage.postgres.failures import FAULTS
 from afterrun_exporter.storage.postgres.writes import Writer
 from afterrun_exporter.storage.replicas import ChangedJobs, Downtime, Follower
 
@@ -152,7 +154,7 @@ class Replica:
             self._next = asyncio.create_task(self._look_alone(), name="poll")
             self._looks.add(self._next)
             self._next.add_done_callback(self._looks.discard)
-        await asyncio.shield(self._next)
+        await asyncio.wait({self._next})
 
     async def run(self) -> None:
         """Look for changes until canceled."""
@@ -206,7 +208,9 @@ class Replica:
         is_ours = isinstance(error, StorageError)
         self._failure = str(error) if is_ours else self._link.reason(error)
         if is_first:
-            log.error("database_not_read", error=self._failure)
+            expected = StorageError, UnreadableRowError, *FAULTS
+            bug = None if isinstance(error, expected) else error
+            log.error("database_not_read", error=self._failure, exc_info=bug)
 
     async def _beat(self) -> None:
         began, wall = self._clock.elapsed(), self._clock.now()
@@ -220,7 +224,9 @@ class Replica:
                 may_lead=may_lead,
             )
         )
-        self._note_offset((wall + self._clock.now()) / 2 - pulse.now)
+        after = self._clock.now()
+        # The clock of the database may have been read at any time between.
+        self._note_offset(max(0.0, wall - pulse.now) + min(0.0, after - pulse.now))
         if not pulse.is_known:
             await self._connections.writer.run(lambda one: register(one, self._writer))
         await self._note_lease(pulse, began)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from afterrun_exporter.storage.postgres import beat
 from afterrun_exporter.storage.postgres.beat import DOWN, LEASE
 from afterrun_exporter.storage.postgres.replica import FRESH
 from afterrun_exporter.storage.postgres.store import PostgresStore
@@ -87,6 +90,26 @@ async def test_a_wrong_clock_does_not_lead_and_a_very_wrong_one_does_not_serve(
         assert store.replicas.is_leader == is_leader
         assert store.replicas.clock_offset == pytest.approx(ahead, abs=1)
         assert problem in store.replicas.outdated()
+
+
+async def test_a_slow_answer_of_the_database_is_no_wrong_clock(
+    postgres: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with replicas(postgres, 1) as (store,):
+        ask = beat.beat
+
+        async def slowly(*args: Any, **named: Any) -> beat.Pulse:
+            pulse = await ask(*args, **named)
+            clock_of(store).off = 1.9
+            return pulse
+
+        monkeypatch.setattr(beat, "beat", slowly)
+        clock_of(store).off = -1.9
+        store.replicas._beat_at = -1e9
+        await store.replicas.look()
+
+        assert store.replicas.clock_offset == 0
+        assert store.replicas.outdated() == ""
 
 
 async def test_a_downtime_is_one_of_all_replicas(postgres: Database) -> None:
