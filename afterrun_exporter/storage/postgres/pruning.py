@@ -7,6 +7,7 @@ so the oldest ones may be kept for up to a day longer. All others are deleted on
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from typing import Final, Protocol, TypeVar
@@ -107,8 +108,8 @@ async def _prune_day(
 ) -> int:
     """Delete the runs of *day*, which are all old."""
     name = partitions.name_of(day)
-    ((is_counted,),) = await write(_reads(_IS_COUNTED.format(name)))
-    if not is_counted:
+    is_counted = await write(_reads(_IS_COUNTED.format(name)))
+    if not (is_counted and is_counted[0][0]):
         return 0
     last_runs: list[int] = []
     for some in _steps(newest.items()):
@@ -116,12 +117,11 @@ async def _prune_day(
         last_runs += [id_ for (id_,) in rows]
         if len(last_runs) > MOST_KEPT:
             return await _prune_table(write, name, newest, before)
-    ((count, estimate),) = await write(
-        _reads(_SIZE.format(name), MOST_COUNTED + 1, name)
-    )
+    sizes = await write(_reads(_SIZE.format(name), MOST_COUNTED + 1, name))
+    count, estimate = sizes[0] if sizes else (0, 0)
     is_dropped = await write(lambda one: partitions.drop(one, day, last_runs))
     size = max(count, estimate) if count > MOST_COUNTED else count
-    return size - len(last_runs) if is_dropped else 0
+    return max(0, size - len(last_runs)) if is_dropped else 0
 
 
 async def _prune_table(
@@ -189,13 +189,24 @@ def _steps(jobs: Iterable[tuple[int, int]]) -> Iterator[dict[int, int]]:
 def _reads(
     sql: str, *values: object
 ) -> Callable[[asyncpg.Connection], Awaitable[list[asyncpg.Record]]]:
-    return lambda connection: connection.fetch(sql, *values)
+    async def act(connection: asyncpg.Connection) -> list[asyncpg.Record]:
+        # Another replica may have dropped the partition.
+        with suppress(asyncpg.UndefinedTableError):
+            return await connection.fetch(sql, *values)
+        return []
+
+    return act
 
 
 def _executes(
     sql: str, *values: object
 ) -> Callable[[asyncpg.Connection], Awaitable[str]]:
-    return lambda connection: connection.execute(sql, *values)
+    async def act(connection: asyncpg.Connection) -> str:
+        with suppress(asyncpg.UndefinedTableError):
+            return await connection.execute(sql, *values)
+        return "DELETE 0"
+
+    return act
 
 
 def _count(status: str) -> int:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from afterrun_exporter.core.daily_figures import DAY, day_of
 from afterrun_exporter.storage.postgres import partitions, pruning
+from afterrun_exporter.storage.postgres.daily_figures import SETTLED
 from afterrun_exporter.storage.postgres.store import PostgresStore
 from afterrun_exporter.storage.store import Change, update
-from tests.postgres import Database
-from tests.storage.decisions import ran
+from tests.postgres import Database, PgBouncer
+from tests.storage.decisions import logged, opened, ran, resolved
 from tests.storage.postgres.stores import LoneClock, replicas
 from tests.storage.postgres.tables import Writing, add_jobs, add_runs, connected
 
@@ -30,10 +33,12 @@ async def partition_of(database: Database) -> dict[str, int]:
 
 async def test_days_have_a_partition_in_advance(postgres: Database) -> None:
     """Replicas that start at once create each of them once."""
+    began = LoneClock().now()
     async with replicas(postgres), connected(postgres) as connection:
         days = await partitions.days(connection)
 
-    assert days == [TODAY - 1, TODAY, TODAY + 1, TODAY + 2]
+    yesterday = day_of(began) - 1
+    assert days[:4] == [*range(yesterday, yesterday + 4)]
 
 
 async def test_runs_are_in_the_partition_of_their_day(postgres: Database) -> None:
@@ -156,3 +161,48 @@ async def test_runs_that_are_not_counted_yet_are_kept(postgres: Database) -> Non
         after = await pruning.prune_runs(write, {1: 4}, TODAY * DAY, EVERYTHING)
 
     assert (before, after) == (1, 2)
+
+
+async def test_two_replicas_prune_at_once(postgres: Database) -> None:
+    """Each run is deleted once, and no other one."""
+    async with connected(postgres) as connection:
+        await partitions.create(connection, OLD)
+    async with replicas(postgres) as (store, other):
+        await store.update_all(
+            [
+                Change(f"job-{number % 5}", ran(at, message="m"))
+                for at in (NOON - 99 * DAY, NOON, NOW)
+                for number in range(200)
+            ]
+        )
+        await other.replicas.catch_up()
+        for one in (store, other):
+            await one.finished_runs(0, 0)
+            one._clock.ahead += SETTLED + 1  # type: ignore[attr-defined]
+
+        await asyncio.gather(*(one.prune(TODAY * DAY, 30) for one in (store, other)))
+
+        for number in range(5):
+            runs = await other.runs(f"job-{number}", 999)
+            assert [run.number for run in runs] == [*range(120, 90, -1)]
+        days = (await store.figures(0, TODAY)).days
+        assert sum(sum(day.runs) for day in days) == 200
+
+
+async def test_old_runs_are_deleted_through_a_pooler(pgbouncer: PgBouncer) -> None:
+    async with connected(pgbouncer.database) as connection:
+        await partitions.create(connection, OLD)
+    url = f"{pgbouncer.url}?pooler=transaction"
+    async with PostgresStore.open(url, clock=LoneClock()) as store:
+        for at in (NOON - 99 * DAY, NOON, NOON, NOW, NOW):
+            await update(store, "backup", ran(at))
+        await update(store, "backup", logged("words", at=NOON))
+        await update(store, "backup", opened(at=NOON))
+        await update(store, "backup", resolved(at=NOON))
+
+        assert await store.prune(TODAY * DAY, 1, BIG_BANG) == 4
+        assert [run.number for run in await store.runs("backup", 9)] == [5]
+        assert await store.logs("backup") == []
+        assert len(await store.alerts()) == 1
+        (figures,) = (await store.figures(OLD - 99, TODAY)).jobs
+        assert sum(figures.runs) == 5
