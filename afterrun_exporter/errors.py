@@ -68,6 +68,10 @@ class StorageError(AfterRunError):
     status = HTTPStatus.SERVICE_UNAVAILABLE
 
 
+class JobChangedError(StorageError):
+    """Another replica changed a job at the same time; nothing was recorded."""
+
+
 class UnreadableStorageError(StorageError):
     """A read failed: the database is broken, or another program locks it."""
 

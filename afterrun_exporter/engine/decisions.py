@@ -27,7 +27,7 @@ from afterrun_exporter.engine.job_registry import (
     is_made_for_tests,
     is_spent,
 )
-from afterrun_exporter.errors import UnknownJobError
+from afterrun_exporter.errors import JobChangedError, UnknownJobError
 from afterrun_exporter.storage.store import Decide
 
 
@@ -217,9 +217,18 @@ class Decisions:
     def describe(
         self, job: Job, description: str, now: float, unusable: Unusable = USABLE
     ) -> Decide:
-        """Return the decision that stores the *description* of *job*."""
+        """Return the decision that stores the *description* of *job*.
+
+        It raises JobChangedError if another replica has described the job meanwhile.
+        """
+        before = _described(self._states.get(job.name))
 
         def decide(state: JobState | None) -> Transition:
+            if _described(state) not in {before, description}:
+                raise JobChangedError(
+                    f"job {job.name!r} was described by another request at the same "
+                    "time: send it again"
+                )
             at = self._at(now, state)
             current = replace(
                 state or registered(job, at),
@@ -318,3 +327,7 @@ class Decisions:
 
     def _required(self, job: Job) -> tuple[Required, ...]:
         return self.job_registry.requirements(job, self._latest)
+
+
+def _described(state: JobState | None) -> str:
+    return "" if state is None else state.client_settings

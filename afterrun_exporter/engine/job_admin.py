@@ -27,6 +27,7 @@ from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import (
     ConfiguredJobError,
     DescriptionError,
+    JobChangedError,
     UnknownJobError,
 )
 from afterrun_exporter.storage.store import Change, Decide
@@ -34,6 +35,9 @@ from afterrun_exporter.storage.store import Change, Decide
 #: A description of a job by a client: settings as in afterrun.yml, as plain data.
 Description = Mapping[str, Any]
 
+
+#: The most descriptions of one job that others may precede at the same time.
+MOST_ROUNDS: Final = 5
 
 #: The most characters of a description in JSON.
 MAX_DESCRIPTION: Final = 16_384
@@ -151,6 +155,26 @@ class JobAdmin:
         unusable: Mapping[str, Unusable] = MappingProxyType({}),
     ) -> list[Job]:
         """Apply descriptions of several jobs, all of them or none; see `describe`."""
+        for _ in range(MOST_ROUNDS):
+            try:
+                return await self._describe_all(descriptions, unusable)
+            except JobChangedError:
+                await self._service.catch_up()
+        return await self._describe_all(descriptions, unusable)
+
+    async def create(self, name: str, description: Description) -> Job:
+        """Apply the description of a new job, as `describe` does.
+
+        Raises JobChangedError if another replica has just created it.
+        """
+        (job,) = await self._describe_all({name: description}, {})
+        return job
+
+    async def _describe_all(
+        self,
+        descriptions: Mapping[str, Description],
+        unusable: Mapping[str, Unusable],
+    ) -> list[Job]:
         async with self._service.changing:
             texts = {
                 name: self._description_text(name, description)

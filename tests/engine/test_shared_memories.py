@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -152,6 +153,46 @@ class TestRequests:
         path = made["ping_url"].partition("/ping/")[2]
 
         assert (await clients[1].get(f"/ping/{path}")).status == 200
+
+    async def test_at_once_do_not_create_a_job_of_the_same_name(
+        self, world: World, clients: list[Client]
+    ) -> None:
+        """Each program would get the UUID of the last one, or none that exists."""
+        requests = (
+            clients[number % 2].post(
+                "/api/v3/checks/", json={"name": "nightly", "timeout": 60 + number}
+            )
+            for number in range(6)
+        )
+        answers = await asyncio.gather(*requests)
+        made = [await answer.json() for answer in answers]
+
+        assert {answer.status for answer in answers} == {201}
+        assert len({one["uuid"] for one in made}) == 6
+        await world.look()
+        for process in world.processes.values():
+            uuids = {job.ping_uuid for job, _ in process.service.watched()}
+            assert uuids == {one["uuid"] for one in made}
+
+    async def test_at_once_change_a_job_one_after_the_other(
+        self, world: World, clients: list[Client]
+    ) -> None:
+        answer = await clients[0].post("/api/v3/checks/", json={"name": "nightly"})
+        uuid = (await answer.json())["uuid"]
+        await world.look()
+        changes = ({"tags": "a"}, {"desc": "Every night"})
+        await asyncio.gather(
+            *(
+                client.post(f"/api/v3/checks/{uuid}", json=change)
+                for client, change in zip(clients, changes, strict=True)
+            )
+        )
+        await world.look()
+
+        for process in world.processes.values():
+            job = process.service.job("nightly")
+            assert job is not None
+            assert job.ping_uuid == uuid
 
     async def test_of_a_task_end_it_on_the_other_replica(
         self, clients: list[Client]

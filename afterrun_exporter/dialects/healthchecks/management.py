@@ -24,8 +24,13 @@ from afterrun_exporter.dialects.healthchecks.management_request import (
     ManagementRequest,
     api_handler,
 )
-from afterrun_exporter.engine.job_admin import IDENTITY
-from afterrun_exporter.errors import PingError, RequestError, UnknownJobError
+from afterrun_exporter.engine.job_admin import IDENTITY, MOST_ROUNDS
+from afterrun_exporter.errors import (
+    JobChangedError,
+    PingError,
+    RequestError,
+    UnknownJobError,
+)
 from afterrun_exporter.ingest.responses import spaced
 from afterrun_exporter.storage.store import AlertFilter
 
@@ -77,21 +82,33 @@ async def create_check(api_request: ManagementRequest) -> web.Response:
     fields = checks.validated(api_request.payload)
     # Two concurrent requests must not choose the same free name.
     async with api_request.context.creating:
-        if (job := await _existing_job(api_request, fields)) is not None:
-            return await _describe_and_respond(api_request, job, fields)
-        uuid = str(uuid4())
-        title = fields.get("slug") or fields.get("name") or ""
-        name = _free_name(api_request, _job_name(title) or uuid)
-        description = {
-            **checks.description_of({**checks.USUAL, **fields}),
-            "ping_uuid": uuid,
-        }
-        if fields.get("name"):
-            description["display_name"] = _display_name(fields["name"], name)
-        if api_request.project is not None:
-            description["project"] = api_request.project.name
-        await api_request.context.job_admin.describe(name, description)
-        return api_request.respond(name, 201)
+        for _ in range(MOST_ROUNDS):
+            try:
+                return await _create(api_request, fields)
+            except JobChangedError:
+                # Another replica has chosen it at the same time.
+                await api_request.context.service.catch_up()
+        return await _create(api_request, fields)
+
+
+async def _create(
+    api_request: ManagementRequest, fields: Mapping[str, Any]
+) -> web.Response:
+    if (job := await _existing_job(api_request, fields)) is not None:
+        return await _describe_and_respond(api_request, job, fields)
+    uuid = str(uuid4())
+    title = fields.get("slug") or fields.get("name") or ""
+    name = _free_name(api_request, _job_name(title) or uuid)
+    description = {
+        **checks.description_of({**checks.USUAL, **fields}),
+        "ping_uuid": uuid,
+    }
+    if fields.get("name"):
+        description["display_name"] = _display_name(fields["name"], name)
+    if api_request.project is not None:
+        description["project"] = api_request.project.name
+    await api_request.context.job_admin.create(name, description)
+    return api_request.respond(name, 201)
 
 
 async def get_check(api_request: ManagementRequest) -> web.Response:
