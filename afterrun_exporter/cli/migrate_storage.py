@@ -93,7 +93,7 @@ def _target(text: str | None, password_file: Path | None) -> DatabaseUrl:
     try:
         url = parse_url(text, file)
     except ValueError as error:
-        raise ValueError(f"{name} {error}") from None
+        raise ValueError(f"{name}: {error}") from None
     try:
         url.password()
     except StorageError as error:

@@ -105,11 +105,13 @@ def test_a_target_is_needed() -> None:
 
 
 def test_a_wrong_url_is_explained_without_its_password() -> None:
-    problem = "names no database: write it like postgresql://afterrun@db.example:5432/"
-    assert error("x.db", "postgresql://a:hush@db").startswith(f"the target {problem}")
-    assert error("x.db", AFTERRUN_STORAGE_URL="postgresql://a:hush@db").startswith(
-        f"AFTERRUN_STORAGE_URL {problem}"
+    url = "postgresql://a:hush@db:99999/x"
+    problem = (
+        "cannot use database postgresql://a@db:99999/x: the port '99999' is not a "
+        "number from 1 to 65535"
     )
+    assert error("x.db", url) == f"the target: {problem}"
+    assert error("x.db", AFTERRUN_STORAGE_URL=url) == f"AFTERRUN_STORAGE_URL: {problem}"
 
 
 def test_a_password_file_that_cannot_be_read_is_named() -> None:

@@ -55,6 +55,7 @@ SHELL_NOT_RUN: Final = {
     "COMPLETE=": "is run in e2e/test_completion.py",
     "base.yml": "needs an Alertmanager with a configuration of its own",
     "afterrun.example": "names a host of the reader",
+    "http://REPLICA": "names a host of the reader",
     "db.example": "is run in e2e/replicas/test_documented_commands.py, with a PostgreSQL",
     "cronitor.io": "asks a service in the internet",
     "install git+": "installs from a server in the internet, in a pipeline",
