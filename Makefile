@@ -78,9 +78,9 @@ kill9: system-packages $(DEV) ## Prove that kill -9 under load loses no acknowle
 	@$(BIN)/pytest -m slow tests/e2e/daemon/test_kill9.py
 
 .PHONY: replicas
-replicas: system-packages $(DEV) $(CLIENTS) ## Kill, freeze and cut off replicas and PostgreSQL, and run the tests of clients against two replicas (minutes)
+replicas: system-packages $(DEV) $(CLIENTS) ## Kill, freeze and cut off replicas and PostgreSQL, and run the tests of clients and pages against two replicas (minutes)
 	@$(BIN)/pytest -m "slow or not slow" tests/e2e/replicas
-	@AFTERRUN_TEST_REPLICAS=2 $(BIN)/pytest tests/e2e/clients
+	@AFTERRUN_TEST_REPLICAS=2 $(BIN)/pytest tests/e2e/clients tests/e2e/client tests/e2e/page
 
 .PHONY: schemathesis
 schemathesis: system-packages $(DEV) ## Send the API requests that its OpenAPI document allows, and others (minutes)

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.daemon.conftest import daemon, make_daemon
+from tests.e2e.daemon.conftest import make_daemon
 from tests.e2e.daemon.daemon import AFTERRUN, Daemon
+from tests.e2e.replicas.as_one import daemon_or_replicas
 
-__all__ = ["alone", "cron", "daemon", "make_daemon"]
+__all__ = ["alone", "cron", "make_daemon"]
 
 #: Longer than anything here takes on a busy machine.
 PATIENCE = 60.0
@@ -96,6 +97,16 @@ class Cron:
     def keeps_the_end(self) -> bool:
         """Return whether the end of a run is in the spool; its start may be, too."""
         return any(self.spool.glob("*-finish.json"))
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Daemon]:
+    """A daemon that has not been started yet."""
+    folder = tmp_path / "daemon"
+    folder.mkdir()
+    daemon = daemon_or_replicas(folder, request)
+    yield daemon
+    daemon.kill()
 
 
 @pytest.fixture

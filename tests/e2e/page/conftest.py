@@ -18,6 +18,7 @@ from playwright.sync_api import (
 
 from tests.e2e.daemon.daemon import Daemon
 from tests.e2e.page import world
+from tests.e2e.replicas.as_one import daemon_or_replicas
 from tests.npm import install
 
 #: As Debian has it; scripts/system-packages.sh installs it.
@@ -72,9 +73,11 @@ def barriers(page: Page, axe: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+def daemon(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Daemon]:
     """A daemon with two broken jobs and some that are not."""
-    daemon = Daemon(tmp_path_factory.mktemp("daemon"))
+    daemon = daemon_or_replicas(tmp_path_factory.mktemp("daemon"), request)
     daemon.configure(world.CONFIG)
     daemon.start()
     try:

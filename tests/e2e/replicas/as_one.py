@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from pathlib import Path
 from signal import SIGTERM, Signals
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
 from tests.e2e.daemon.daemon import PATIENCE, Answer, Daemon
 from tests.e2e.replicas.http_proxy import RoundRobin
 from tests.e2e.replicas.replica import Replicas
-from tests.postgres import Database
+from tests.postgres import Database, Server
+
+#: `make replicas` sets it, for tests that know a daemon by its requests alone.
+VARIABLE: Final = "AFTERRUN_TEST_REPLICAS"
+
+
+def daemon_or_replicas(folder: Path, request: pytest.FixtureRequest) -> Daemon:
+    """Return a daemon that is not started; or so many replicas as are wanted instead."""
+    number = int(os.environ.get(VARIABLE, "0"))
+    if not number:
+        return Daemon(folder)
+    server: Server = request.getfixturevalue("postgres_server")
+    return AsOne(folder, server.new_database(), number)
 
 
 class AsOne(Daemon):
