@@ -1,0 +1,218 @@
+"""A plugin that runs the tests of the application against two replicas in turn.
+
+``pytest -p tests.two_replicas tests/api ...`` answers every other request of a test from
+a second replica, which has its own memory and shares the database. So whatever a request
+leaves in the memory of one replica alone makes a test fail that needs it later.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from itertools import cycle
+from typing import Any, Final
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+import tests.fakes
+from afterrun_exporter import app
+from afterrun_exporter.alertmanager.receivers import Receivers
+from afterrun_exporter.api import routes as api
+from afterrun_exporter.clock import Clock
+from afterrun_exporter.core.job_config import JobConfig
+from afterrun_exporter.engine.job_admin import JobAdmin
+from afterrun_exporter.engine.pushed_metrics import PushedMetrics
+from afterrun_exporter.engine.service import Service
+from afterrun_exporter.exposition.rendering import Exposition
+from afterrun_exporter.exposition.self_metrics import SelfMetrics
+from afterrun_exporter.page import routes as page
+from afterrun_exporter.page.context import Context
+from afterrun_exporter.page.job_index import Index
+from afterrun_exporter.storage.store import Store
+from tests.fakes import ManualClock
+from tests.replicas import Database, Replica, ReplicaStore
+
+
+class _Replica(Replica):
+    """Leads if it is the first one, and looks at changes with each request."""
+
+    @property
+    def is_leader(self) -> bool:
+        return self.name == "first"
+
+    def outdated(self) -> str:
+        return ""
+
+
+class FirstStore(ReplicaStore):
+    """Stands for a `MemoryStore`, with a database that the second replica shares."""
+
+    def __init__(self, name: str = "first", database: Database | None = None) -> None:
+        super().__init__(name, database or Database(ManualClock()))
+        self.replica = self.replicas = _Replica(name, self)
+        #: The second replica; None until it is needed.
+        self.twin: Service | None = None
+
+
+tests.fakes.MemoryStore = FirstStore  # type: ignore[misc]
+
+# It imports what is replaced.
+import tests.http  # noqa: E402 - the order matters
+
+_init: Final = Service.__init__
+
+
+def _with_clock(
+    self: Service, store: Store, clock: Clock, job_config: JobConfig
+) -> None:
+    if isinstance(store, FirstStore) and isinstance(clock, ManualClock):
+        store.database.clock = store.replica._clock = clock
+    _init(self, store, clock, job_config)
+
+
+def _twin_of(service: Service) -> Service:
+    """Return the second replica of *service*, which is not started."""
+    store = service.store
+    assert isinstance(store, FirstStore)
+    if store.twin is None:
+        other = FirstStore("second", store.database)
+        store.twin = Service(other, store.database.clock, service.job_config)
+    return store.twin
+
+
+#: The handler of the second replica for each route of the first one.
+_TWINS: Final[dict[int, tuple[web.RouteDef, web.RouteDef]]] = {}
+
+
+def _paired(
+    first: list[web.RouteDef], second: list[web.RouteDef]
+) -> list[web.RouteDef]:
+    _TWINS.update((id(a), (a, b)) for a, b in zip(first, second, strict=True))
+    return first
+
+
+def _is_shared(service: Service) -> bool:
+    return isinstance(service.store, FirstStore)
+
+
+def _receivers_of(receivers: Receivers, store: Store) -> Receivers:
+    return Receivers(store, receivers._file._reload)
+
+
+_api_routes: Final = api.routes
+_page_routes: Final = page.routes
+_make_app: Final = app.make_app
+
+
+def _both_api_routes(
+    service: Service, store: Store, receivers: Receivers, clock: Clock
+) -> list[web.RouteDef]:
+    first = _api_routes(service, store, receivers, clock)
+    if not _is_shared(service):
+        return first
+    twin = _twin_of(service)
+    other = _receivers_of(receivers, twin.store)
+    return _paired(first, _api_routes(twin, twin.store, other, clock))
+
+
+def _both_page_routes(context: Context) -> list[web.RouteDef]:
+    first = _page_routes(context)
+    if not _is_shared(context.service):
+        return first
+    twin = _twin_of(context.service)
+    other = dataclasses.replace(
+        context,
+        service=twin,
+        store=twin.store,
+        receivers=_receivers_of(context.receivers, twin.store),
+        job_admin=JobAdmin(twin, context.clock),
+        index=Index(twin),
+    )
+    return _paired(first, _page_routes(other))
+
+
+def _app_of_both(
+    service: Service,
+    clock: Clock,
+    exposition: Exposition,
+    pushed: PushedMetrics,
+    reload: Any,
+    options: Any,
+    more: Iterable[web.RouteDef],
+    *others: Any,
+) -> web.Application:
+    more = list(more)
+    first = _make_app(
+        service, clock, exposition, pushed, reload, options, more, *others
+    )
+    if not _is_shared(service):
+        return first
+    twin = _twin_of(service)
+    second = _make_app(
+        twin,
+        clock,
+        Exposition(twin, SelfMetrics("1.2.3")),
+        PushedMetrics(twin.store, twin, clock),
+        reload,
+        options,
+        [_TWINS.get(id(route), (route, route))[1] for route in more],
+        *others,
+    )
+    turns = cycle([False, True])
+    started: list[bool] = []
+
+    @web.middleware
+    async def in_turn(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if not started:
+            started.append(True)
+            await twin.start()
+            second.freeze()
+            await second.startup()
+        if twin.job_config is not service.job_config:
+            await twin.reconfigure(service.job_config)
+        _look(service, twin)
+        try:
+            if next(turns):
+                return await second._handle(request)
+            return await handler(request)
+        finally:
+            _look(service, twin)
+
+    async def close(_: web.Application) -> None:
+        if started:
+            await second.cleanup()
+
+    first.middlewares.insert(0, in_turn)
+    first.on_cleanup.append(close)
+    return first
+
+
+def _look(*services: Service) -> None:
+    """Make replicas look at the changes of the others."""
+    for service in services:
+        store = service.store
+        assert isinstance(store, ReplicaStore)
+        store.replica.look()
+
+
+_app_of: Final[Callable[..., web.Application]] = tests.http.app_of
+
+
+def _app_that_shares(
+    service: Service,
+    clock: Clock,
+    options: Any = None,
+    pushed: PushedMetrics | None = None,
+    **more: Any,
+) -> web.Application:
+    """Return the application; its pushed metrics are in the database of the service."""
+    pushed = pushed or PushedMetrics(service.store, service, clock)
+    return _app_of(service, clock, options, pushed, **more)
+
+
+Service.__init__ = _with_clock  # type: ignore[method-assign]
+api.routes = tests.http.routes = _both_api_routes
+page.routes = tests.http.page_routes = _both_page_routes
+app.make_app = tests.http.make_app = _app_of_both  # type: ignore[assignment]
+tests.http.app_of = _app_that_shares  # type: ignore[assignment]
