@@ -34,6 +34,12 @@ from tests.fakes import ManualClock
 from tests.replicas import Database, Replica, ReplicaStore
 
 
+def _replace(owner: object, **values: object) -> None:
+    """Replace attributes of a module or class for all tests."""
+    for name, value in values.items():
+        setattr(owner, name, value)
+
+
 class _Replica(Replica):
     """Leads if it is the first one, and looks at changes with each request."""
 
@@ -55,7 +61,7 @@ class FirstStore(ReplicaStore):
         self.twin: Service | None = None
 
 
-tests.fakes.MemoryStore = FirstStore  # type: ignore[misc]
+_replace(tests.fakes, MemoryStore=FirstStore)
 
 # It imports what is replaced.
 import tests.http  # noqa: E402 - the order matters
@@ -211,8 +217,13 @@ def _app_that_shares(
     return _app_of(service, clock, options, pushed, **more)
 
 
-Service.__init__ = _with_clock  # type: ignore[method-assign]
-api.routes = tests.http.routes = _both_api_routes
-page.routes = tests.http.page_routes = _both_page_routes
-app.make_app = tests.http.make_app = _app_of_both  # type: ignore[assignment]
-tests.http.app_of = _app_that_shares  # type: ignore[assignment]
+_replace(Service, __init__=_with_clock)
+_replace(api, routes=_both_api_routes)
+_replace(page, routes=_both_page_routes)
+_replace(
+    tests.http,
+    routes=_both_api_routes,
+    page_routes=_both_page_routes,
+    make_app=_app_of_both,
+    app_of=_app_that_shares,
+)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import reduce
+from operator import and_
 from pathlib import Path
 from signal import SIGCONT, SIGSTOP
 from typing import Final
@@ -55,14 +58,18 @@ class Replica(Daemon):
         wait_until(lambda: status_of(self, path) == status, what, PATIENCE, every=0.1)
 
     def lines_about_jobs(self) -> list[str] | None:
-        """Return what it exposes of jobs, as it stands there; None for no 200."""
+        """Return what it exposes of jobs, sorted; None for no 200.
+
+        The jobs themselves are in the order in which each replica has learned of them.
+        """
         try:
             answer = self.get("/metrics")
         except OSError:
             return None
         if answer.status != 200:
             return None
-        return [line for line in answer.text.splitlines() if 'job_name="' in line]
+        lines = answer.text.splitlines()
+        return sorted(line for line in lines if 'job_name="' in line)
 
 
 class Replicas:
@@ -137,8 +144,8 @@ class Replicas:
 
 def differences(seen: Sequence[list[str] | None]) -> str:
     """Return in words what replicas expose differently."""
-    texts = [set(lines or ["nothing at all"]) for lines in seen]
-    common = set.intersection(*texts)
+    texts = [Counter(lines or ["nothing at all"]) for lines in seen]
+    common = reduce(and_, texts)
     odd = [f"{n}: {line}" for n, text in enumerate(texts) for line in text - common]
     return "\n".join(["the replicas differ", *sorted(odd)[:40]])
 
