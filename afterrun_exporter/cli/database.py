@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+)
 from pathlib import Path
 
 from afterrun_exporter.cli.banner import ListenConfig
@@ -22,21 +26,32 @@ async def open_database(
     listen_config: ListenConfig,
     signals: Signals,
     clock: Clock,
-) -> AsyncIterator[Store]:
+) -> AsyncIterator[tuple[Store, AsyncExitStack]]:
     """Open the store at *location* until the context ends.
 
-    While a server cannot be reached, requests for the health of the daemon are answered.
-    Raises StorageError, ValueError if an address cannot be bound, and StoppingError.
+    Yields also the context in which requests for the health of the daemon are answered
+    early: while a server cannot be reached, and until the daemon listens itself. Raises
+    StorageError, ValueError if an address cannot be bound, and StoppingError.
     """
 
     async def sleep(seconds: float) -> None:
         await signals.unless_stopped(clock.sleep(seconds))
 
-    async with AsyncExitStack() as stack:
-        early = answering_early(listen_config.binds, listen_config.security)
+    async with AsyncExitStack() as early:
         # A file is opened at once, or not at all.
-        async with nullcontext() if isinstance(location, Path) else early:
-            store = await stack.enter_async_context(
-                open_store(location, on_commit, sleep)
+        if not isinstance(location, Path):
+            await early.enter_async_context(
+                answering_early(listen_config.binds, listen_config.security)
             )
-        yield store
+        async with open_store(location, on_commit, sleep) as store:
+            yield store, early
+
+
+@asynccontextmanager
+async def take_over(
+    early: AsyncExitStack, listener: AbstractAsyncContextManager[object]
+) -> AsyncIterator[None]:
+    """End the *early* answers, and enter *listener* in place of them."""
+    await early.aclose()
+    async with listener:
+        yield

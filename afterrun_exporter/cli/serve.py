@@ -26,7 +26,7 @@ from afterrun_exporter.auth.tokens import callers
 from afterrun_exporter.cli import logs, progress
 from afterrun_exporter.cli.banner import ListenConfig, greet
 from afterrun_exporter.cli.configuration import Configuration, Reloader
-from afterrun_exporter.cli.database import open_database
+from afterrun_exporter.cli.database import open_database, take_over
 from afterrun_exporter.cli.flags import (
     DELAY,
     DURATION,
@@ -260,7 +260,10 @@ async def _serve(
     security, web_file = listen_config.security, listen_config.web_file
     web_file.apply(await web_file.read())
     async with (
-        open_database(storage, own.committed, listen_config, signals, clock) as store,
+        open_database(storage, own.committed, listen_config, signals, clock) as (
+            store,
+            early,
+        ),
         alertmanager_client() as post,
     ):
         service = Service(store, clock, config.job_config)
@@ -343,7 +346,7 @@ async def _serve(
         )
         async with (
             notifier.running(),
-            listener,
+            take_over(early, listener),
             running(
                 web_file.task().run(clock),
                 index.task().run(clock),
