@@ -1,0 +1,78 @@
+"""Replicas that start without their database, lose it, and stop."""
+
+from __future__ import annotations
+
+from signal import SIGTERM
+
+from tests.e2e.replicas.conftest import MakeReplicas
+from tests.e2e.replicas.replica import UNAVAILABLE, Replica
+from tests.postgres import PASSWORD, Database
+
+HEALTHY, READY, METRICS = "/-/healthy", "/-/ready", "/metrics"
+
+
+def statuses(replica: Replica) -> list[int]:
+    return [replica.get(path).status for path in (HEALTHY, READY, METRICS)]
+
+
+def test_replicas_wait_for_a_database_that_is_down_and_lose_it_again(
+    postgres: Database, make_replicas: MakeReplicas
+) -> None:
+    """A restart of the process would help neither time."""
+    postgres.server.stop()
+    replicas = make_replicas(postgres.url)
+    for replica in replicas:
+        replica.launch()
+    for replica in replicas:
+        replica.until_answers(200, HEALTHY)
+        assert statuses(replica) == [200, UNAVAILABLE, UNAVAILABLE]
+        assert "it waits for its database" in replica.get(READY).text
+
+    postgres.server.start()
+    replicas.wait_until_ready()
+    for replica in replicas:
+        assert statuses(replica) == [200, 200, 200]
+
+    postgres.server.stop()
+    for replica in replicas:
+        replica.until_answers(UNAVAILABLE, METRICS)
+        assert statuses(replica) == [200, UNAVAILABLE, UNAVAILABLE]
+
+    postgres.server.start()
+    replicas.wait_until_ready()
+    for replica in replicas:
+        replica.until_answers(200, METRICS)
+        assert PASSWORD not in replica.log
+
+
+def test_a_replica_that_stops_announces_it_and_another_one_leads(
+    postgres: Database, make_replicas: MakeReplicas
+) -> None:
+    """It accepts requests for a while, until load balancers have noticed."""
+    replicas = make_replicas(postgres.url)
+    replicas.start("--web.shutdown-delay=30s")
+    leader = replicas.leader()
+    (other,) = [one for one in replicas if one is not leader]
+
+    leader.send_signal(SIGTERM)
+    leader.until_answers(UNAVAILABLE, READY)
+    assert "it is stopping" in leader.get(READY).text
+    assert statuses(leader) == [200, UNAVAILABLE, 200]
+
+    # Not all of that time.
+    leader.send_signal(SIGTERM)
+    leader.wait()
+    replicas.until_leads(other)
+
+
+def test_a_wrong_password_ends_the_start(
+    postgres: Database, make_replicas: MakeReplicas
+) -> None:
+    """Waiting would not help."""
+    replicas = make_replicas(postgres.url.replace(":p%2F", ":q%2F"), 1)
+
+    ended = replicas[0].ended()
+
+    assert ended.code == 1
+    assert "password authentication failed" in ended.stderr
+    assert "50%" not in ended.stderr + ended.stdout
