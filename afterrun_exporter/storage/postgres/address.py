@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlencode, urlsplit
 
@@ -33,6 +34,8 @@ _DRIVERS: Final = frozenset(
         "target_session_attrs",
     }
 )
+#: Those that are paths of files.
+_FILES: Final = frozenset({"passfile", "sslcert", "sslcrl", "sslkey", "sslrootcert"})
 #: Parameters that have a place in the URL, too.
 _PARTS: Final = frozenset({"database", "dbname", "host", "password", "port", "user"})
 #: Settings of the session.
@@ -233,6 +236,12 @@ def _problems(query: Mapping[str, str]) -> Iterator[str]:
             f"{POOLER}={query[POOLER][:60]} is unknown: use {POOLER}={TRANSACTION} for "
             "any pooler"
         )
+    for key in sorted(_FILES & query.keys()):
+        # The driver does not name it, or goes on without it.
+        if not Path(query[key]).is_file():
+            yield f"{key}: there is no file {query[key][:200]!r}"
+    if POOLER in query and "options" in query:
+        yield f"options cannot be used with {POOLER}: use search_path"
     if query.get("channel_binding", "prefer") == "require":
         yield (
             "channel_binding=require is not supported: remove it, and use "

@@ -40,6 +40,8 @@ _SESSION: Final = {
     "application_name": "afterrun",
     # Statements take milliseconds, and compiling them hundreds.
     "jit": "off",
+    # A statement sees what others committed before it, and repeats no work.
+    "default_transaction_isolation": "read committed",
 }
 
 
@@ -147,12 +149,14 @@ class Link:
             return await act(connection)
         # The parts of a statement outside of a transaction, and settings, could reach
         # different connections of the server.
-        settings = "".join(
-            f"SET LOCAL {name} = '{value}';" for name, value in self._settings.items()
+        settings = self._settings | dict(self._address.settings)
+        sql = "".join(
+            f"SELECT set_config('{name}', {_quoted(value)}, true);"
+            for name, value in settings.items()
         )
 
         async def act_with_settings(connection: asyncpg.Connection) -> T:
-            await connection.execute(settings)
+            await connection.execute(sql)
             return await act(connection)
 
         return await _in_transaction(connection, act_with_settings)
@@ -189,8 +193,9 @@ async def _connect(
     settings: Mapping[str, str],
 ) -> asyncpg.Connection:
     # A pooler refuses settings that it does not know.
-    names = {"application_name"} if address.is_pooled else settings.keys()
-    startup = {name: settings[name] for name in names} | dict(address.settings)
+    startup = {**settings, **address.settings}
+    if address.is_pooled:
+        startup = {"application_name": startup["application_name"]}
     connection: asyncpg.Connection = await asyncpg.connect(
         **options,
         timeout=CONNECT,
@@ -208,6 +213,12 @@ async def _connect(
     return connection
 
 
+def _quoted(text: str) -> str:
+    """Return *text* as a constant of SQL."""
+    quoted = text.replace("\\", "\\\\").replace("'", "''")
+    return f"E'{quoted}'"
+
+
 async def _set_up(connection: asyncpg.Connection) -> None:
     await connection.set_type_codec(
         "text",
@@ -223,7 +234,7 @@ async def _in_transaction(connection: asyncpg.Connection, act: Act[T]) -> T:
 
     To roll back instead could wait for ever for a server that stands still.
     """
-    transaction = connection.transaction()
+    transaction = connection.transaction(isolation="read_committed")
     await transaction.start()
     result = await act(connection)
     await transaction.commit()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 from typing import Final
@@ -13,7 +14,12 @@ from afterrun_exporter.storage.codec import UnreadableRowError
 from afterrun_exporter.storage.postgres.address import POOLER, TRANSACTION
 
 #: Errors of the caller, not of the database.
-CALLERS: Final = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
+CALLERS: Final = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    # Values that are too large.
+    asyncpg.ProgramLimitExceededError,
+)
 #: Errors of the database, of the network, and of the driver when a connection is lost.
 FAULTS: Final = (
     asyncpg.PostgresError,
@@ -26,8 +32,7 @@ FAULTS: Final = (
 REPEATABLE: Final = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 #: Errors after which the connection is still usable.
 _HARMLESS: Final = (
-    asyncpg.DataError,
-    asyncpg.IntegrityConstraintViolationError,
+    *CALLERS,
     asyncpg.SyntaxOrAccessError,
     asyncpg.TransactionRollbackError,
 )
@@ -89,6 +94,9 @@ def is_passing(error: BaseException) -> bool:
 
 def reason(error: BaseException) -> str:
     """Return the reason of *error*, in one line."""
+    if isinstance(error, OSError) and _REFUSED in str(error):
+        # With several addresses of a host, it is not a ConnectionRefusedError.
+        error = ConnectionRefusedError()
     for kinds, text in _REASONS:
         if isinstance(error, kinds):
             return text.format(_text(error))
@@ -101,10 +109,14 @@ def _text(error: BaseException) -> str:
         words = str(error.args[0]) if error.args else str(error)
     elif isinstance(error, OSError):
         words = error.strerror or str(error)
+        if error.filename:
+            words = f"{words}: {str(error.filename)!r}"
     else:
         words = str(error)
     return " ".join(words.split()) or type(error).__name__
 
+
+_REFUSED: Final = f"[Errno {errno.ECONNREFUSED}]"
 
 # Of several that match, the first one counts.
 _REASONS: Final[tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...]] = (
@@ -122,6 +134,10 @@ _REASONS: Final[tuple[tuple[type[BaseException] | tuple[type[BaseException], ...
     (asyncpg.InvalidPasswordError, "{}: check user and password"),
     (asyncpg.InvalidAuthorizationSpecificationError, "{}"),
     (asyncpg.InvalidCatalogNameError, "{}: create it with `createdb`"),
+    (
+        asyncpg.InvalidSchemaNameError,
+        "{}: create the schema, or change search_path in the URL",
+    ),
     (
         asyncpg.InsufficientPrivilegeError,
         "{}: the user must own the database, or may CREATE in its schema",

@@ -121,9 +121,12 @@ async def migrate_states(connection: asyncpg.Connection, change: StateChange) ->
 
 async def _version(connection: asyncpg.Connection, supported: int) -> int:
     """Return the number of the last applied step, 0 for none. Raises StorageError."""
-    version: int = await connection.fetchval(
-        "SELECT coalesce(max(number), 0) FROM schema_version"
-    )
+    try:
+        version: int = await connection.fetchval(
+            "SELECT coalesce(max(number), 0) FROM schema_version"
+        )
+    except asyncpg.UndefinedColumnError as error:
+        raise _foreign(error) from None
     if version > supported:
         raise StorageError(
             f"the database has schema {version}, this afterrun supports {supported}: "
@@ -136,10 +139,14 @@ async def _apply(connection: asyncpg.Connection, step: Step) -> None:
     try:
         await step(connection)
     except asyncpg.DuplicateTableError as error:
-        raise StorageError(
-            f"the database has tables of another program ({error.args[0]}): use an "
-            "empty database"
-        ) from None
+        raise _foreign(error) from None
+
+
+def _foreign(error: asyncpg.PostgresError) -> StorageError:
+    return StorageError(
+        f"the database has tables of another program ({error.args[0]}): use an empty "
+        "database"
+    )
 
 
 async def _run_script(sql: str, connection: asyncpg.Connection) -> None:

@@ -81,6 +81,7 @@ def test_a_password_from_elsewhere_replaces_that_of_the_url_at_each_connection()
             "unknown parameter 'sslmod'; did you mean 'sslmode'?",
         ),
         (f"{URL}?pooler=session", "pooler=session is unknown: use pooler=transaction"),
+        (f"{URL}?pooler=transaction&options=-cx%3Dy", "options cannot be used with"),
         (f"{URL}?channel_binding=require", "channel_binding=require is not supported"),
         (f"{URL}?target_session_attrs=standby", "a server that refuses writes"),
         ("postgresql://db:65536/x", "the port '65536' is not a number from 1 to 65535"),

@@ -85,13 +85,61 @@ async def test_a_server_that_refuses_writes_is_refused(postgres: Database) -> No
     assert "the server refuses writes" in await refusal(postgres.url)
 
 
-async def test_a_database_of_another_program_is_left_alone(postgres: Database) -> None:
-    postgres.psql("CREATE TABLE jobs (id bigint)")
+@pytest.mark.parametrize(
+    ("table", "problem"),
+    [
+        ("jobs (id bigint)", 'relation "jobs" already exists'),
+        ("schema_version (version int)", 'column "number" does not exist'),
+    ],
+)
+async def test_a_database_of_another_program_is_left_alone(
+    postgres: Database, table: str, problem: str
+) -> None:
+    postgres.psql(f"CREATE TABLE {table}")
 
     reason = await refusal(postgres.url)
 
-    assert 'tables of another program (relation "jobs" already exists)' in reason
+    assert f"tables of another program ({problem})" in reason
     assert postgres.psql("SELECT to_regclass('runs') IS NULL") == "t"
+
+
+@pytest.mark.parametrize("is_pooled", [False, True])
+async def test_the_tables_may_be_in_a_schema_of_their_own(
+    postgres: Database, pgbouncer: PgBouncer, is_pooled: bool
+) -> None:
+    """And settings of the database for other programs change nothing."""
+    postgres.psql("""CREATE SCHEMA "a 'b" """)
+    postgres.server.psql(
+        f"ALTER DATABASE {postgres.name} "
+        "SET default_transaction_isolation = 'serializable'"
+    )
+    more = "search_path=%22a+%27b%22,public"
+    pooled_url = f"{pgbouncer.url}?pooler=transaction&{more}"
+    url = pooled_url if is_pooled else f"{postgres.url}?{more}"
+
+    async with (
+        PostgresStore.open(url, clock=LoneClock()) as first,
+        PostgresStore.open(url, clock=LoneClock()) as second,
+    ):
+        await update(first, "backup", ran())
+        await update(second, "backup", ran())
+
+        assert second.replicas.conflicts == 1
+    assert postgres.psql("""SELECT count(*) FROM "a 'b".runs""") == "2"
+
+
+async def test_a_schema_that_does_not_exist_is_refused(postgres: Database) -> None:
+    reason = await refusal(f"{postgres.url}?search_path=nowhere")
+
+    assert "create the schema, or change search_path in the URL" in reason
+
+
+async def test_a_file_that_does_not_exist_is_named(postgres: Database) -> None:
+    reason = await refusal(
+        f"{postgres.url}?sslmode=verify-full&sslrootcert=/nowhere/ca.crt"
+    )
+
+    assert "/nowhere/ca.crt" in reason
 
 
 async def test_a_newer_schema_is_refused(postgres: Database) -> None:
