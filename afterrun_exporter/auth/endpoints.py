@@ -286,7 +286,8 @@ def needs_states(method: str, route: str) -> bool:
 
     Unknown paths are answered without them, and so is OPTIONS.
     """
-    return method != "OPTIONS" and _row(method, route) not in {None, *_STATELESS}
+    row = None if method == "OPTIONS" else _row(method, route)
+    return row is not None and row not in _STATELESS
 
 
 def changes(method: str, route: str) -> bool:

@@ -25,8 +25,9 @@ def only_fresh(outdated: Callable[[], str]) -> Middleware:
 
     @web.middleware
     async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
-        needs_states = endpoints.needs_states(request.method, request[ROUTE])
-        if needs_states and (reason := outdated()):
+        if (reason := outdated()) and endpoints.needs_states(
+            request.method, request[ROUTE]
+        ):
             message = OUTDATED.format(reason)
             if request.get(SCOPE) is Scope.PING:
                 message += "; nothing was recorded: send it again"
