@@ -29,6 +29,7 @@ from tests.fakes import ManualClock, MemoryStore
 #: As of a service in PostgreSQL, in seconds.
 LEASE: Final = 3.0
 DOWN: Final = 10.0
+APART: Final = 180.0
 ALIVE: Final = 10.0
 FRESH: Final = 5.0
 
@@ -139,7 +140,10 @@ class Replica:
         elapsed = self._clock.elapsed()
         database.replicas[self.name] = self._config, elapsed
         if database.alive_at is not None and now - database.alive_at > DOWN:
-            database.downtime = Downtime(database.alive_at, now)
+            since, last = database.alive_at, database.downtime
+            if last is not None and since < last.until + APART:
+                since = last.since
+            database.downtime = Downtime(since, now)
         database.alive_at = now
         if database.leader == self.name or database.leads_until <= elapsed:
             if not self.is_leader:

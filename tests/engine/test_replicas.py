@@ -205,6 +205,23 @@ class TestADowntime:
         await world.live(5 * MINUTE)
         assert await world.alerts() == []
 
+    @on_both
+    async def test_that_comes_again_at_once_is_the_same_to_all(
+        self, world: World, backend: Backend
+    ) -> None:
+        """Also to a replica that has not seen the first one."""
+        for _ in range(2):
+            await world.live(30)
+            await backend.cut(is_down=True)
+            await world.live(60)
+            await backend.cut(is_down=False)
+        await world.live(1)
+        later = await world.start("c")
+
+        settings = world.processes["a"].service.settings
+        assert later.service.settings == settings
+        assert settings.up_since - settings.down_since > 140
+
     async def test_of_one_replica_settles_nothing(self, world: World) -> None:
         await world.live(60)
         await world.stop("b")

@@ -15,6 +15,10 @@ LEASE: Final = 3.0
 #: Seconds without any sign of life that are a downtime of the whole service.
 DOWN: Final = 10.0
 
+#: Seconds between two downtimes that are one: what was due in the first may not be
+#: decided yet.
+APART: Final = 180.0
+
 #: Seconds for which a replica counts as alive.
 ALIVE: Final = 10.0
 
@@ -54,6 +58,7 @@ WITH time AS MATERIALIZED (
     INSERT INTO service AS s (one, alive_at) SELECT true, now FROM time
     ON CONFLICT (one) DO UPDATE SET
         down_since = CASE WHEN s.alive_at < excluded.alive_at - {DOWN}
+                AND (s.alive_at < s.up_since + {APART}) IS NOT TRUE
             THEN s.alive_at ELSE s.down_since END,
         up_since = CASE WHEN s.alive_at < excluded.alive_at - {DOWN}
             THEN excluded.alive_at ELSE s.up_since END,
