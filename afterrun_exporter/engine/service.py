@@ -38,8 +38,6 @@ class Service(TrackedJobs):
         self.downtimes = DowntimeMonitor(
             clock, self.decisions, self._wakeups, is_shared=store.replicas.is_shared
         )
-        #: True if this replica led at the last sweep.
-        self._led = False
         #: Removed jobs that are retired once all replicas agree about it.
         self._leaving: set[str] = set()
         #: Held while the set of jobs or their settings change.
@@ -66,8 +64,8 @@ class Service(TrackedJobs):
         replicas = self.store.replicas
         replicas.follow(self)
         self.downtimes.begin(newest, replicas.last_downtime)
-        await self.reconfigure(self.job_config)
         self._led = self.leads
+        await self.reconfigure(self.job_config)
         # All jobs count as changed at first.
         self._change_feed.note_all(self.names)
         self.downtimes.look(starting=True)
@@ -227,11 +225,11 @@ class Service(TrackedJobs):
             return await self._check_all()
         now = self._clock.now()
         due = self._due(now)
-        wakes = [Change(name, self.decisions.wake(name, now)) for name in due]
-        if not self.leads:
-            # The leader has the same plan. If it is gone, the next one checks all jobs.
-            self._own(wakes, {}, now)
+        if not self._led:
+            # They are planned again when the leader has changed them. A replica that
+            # becomes the leader checks all jobs.
             return 0
+        wakes = [Change(name, self.decisions.wake(name, now)) for name in due]
         try:
             await self._apply_in_steps(wakes)
         except Exception:

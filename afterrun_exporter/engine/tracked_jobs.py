@@ -52,6 +52,9 @@ class TrackedJobs(WatchedJobs):
         self._scheduled: set[str] = set()
         self._change_feed = ChangeFeed()
         self._failed_jobs: dict[str, Exception] = {}
+        #: True if this replica led at the last sweep. When it leads again, it checks all
+        #: jobs.
+        self._led = not store.replicas.is_shared
         #: Called when another replica has changed receivers, or pushed metrics.
         self.receivers_changed: Callable[[], None] = _nothing
         self.pushed_changed: Callable[[], None] = _nothing
@@ -90,7 +93,7 @@ class TrackedJobs(WatchedJobs):
         The leader makes all of them. The others register new jobs, and add the histories
         in *past*, which are only in memory.
         """
-        if self.leads:
+        if self._led:
             return wakes
         own: list[Change] = []
         for wake in wakes:

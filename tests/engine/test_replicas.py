@@ -18,7 +18,7 @@ from afterrun_exporter.core.model import (
 )
 from afterrun_exporter.core.schedule import Every, parse_cron
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.errors import StorageError
+from afterrun_exporter.errors import StorageError, UnknownJobError
 from tests.copies import replace
 from tests.core.jobs import at
 from tests.fakes import ManualClock
@@ -322,6 +322,19 @@ class TestAnAutoRegisteredJob:
 
         assert result.run is not None
         assert result.run.number == 2
+
+    async def test_counts_towards_the_limit_of_the_service(
+        self, backend: Backend, clock: ManualClock
+    ) -> None:
+        world = World(backend, clock, job_config(max_jobs=3))
+        a, b = [await world.start(name) for name in ("a", "b")]
+        for number, process in enumerate((a, b, a)):
+            await process.report(f"job-{number}")
+
+        for process in (a, b):
+            with pytest.raises(UnknownJobError, match="the limit of 3 jobs"):
+                await process.report("job-4")
+        await world.close()
 
     @on_both
     async def test_has_the_description_that_the_other_replica_received(
