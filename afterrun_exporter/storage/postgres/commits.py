@@ -108,6 +108,8 @@ class Commits:
     ) -> _Result:
         writer = self._writer
         batch = writer.batch(writes, notices, self._states)
+        if writer.is_exhausted:
+            await register(connection, writer)
         limit = min(LONGEST, SHORT + batch.seconds)
         stamp = writer.next_stamp()
         committed_ids = await writer.commit(connection, stamp, batch, limit)

@@ -22,6 +22,9 @@ from afterrun_exporter.storage.postgres.batch import Batch
 #: Bits of a stamp that count the commits of one writer.
 COUNTER_BITS: Final = 32
 
+#: Commits with one number of a writer.
+MOST_COMMITS: Final = (1 << COUNTER_BITS) - 1
+
 _NAME: Final = """
 INSERT INTO jobs (name) SELECT name FROM unnest($1::text[]) AS t (name) ORDER BY name
 ON CONFLICT (name) DO NOTHING
@@ -59,6 +62,11 @@ class Writer:
         """Note the *ids* of jobs."""
         self.ids.update(ids)
         self.names.update((id_, name) for name, id_ in ids.items())
+
+    @property
+    def is_exhausted(self) -> bool:
+        """True if this number has no further stamps: after years, or weeks of a storm."""
+        return self._commits >= MOST_COMMITS
 
     def next_stamp(self) -> int:
         """Return the stamp of the next commit; none is ever used twice."""

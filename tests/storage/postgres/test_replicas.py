@@ -21,7 +21,7 @@ from afterrun_exporter.core.state import AlertOpened, JobState, Transition
 from afterrun_exporter.core.transitions import on_ping, registered
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage.postgres.store import PostgresStore
-from afterrun_exporter.storage.postgres.writes import Writer
+from afterrun_exporter.storage.postgres.writes import MOST_COMMITS, Writer
 from afterrun_exporter.storage.store import Change, Decide, update
 from tests.postgres import Database
 from tests.storage.decisions import (
@@ -263,6 +263,24 @@ async def test_a_writer_that_was_removed_takes_a_new_number(
         await look_at_each_other([first, second])
 
         assert second.states["backup"].runs_total == 2
+
+
+async def test_a_writer_whose_stamps_are_used_up_takes_a_new_number(
+    postgres: Database,
+) -> None:
+    """After four billion commits on one connection."""
+    async with replicas(postgres) as (first, second):
+        await update(first, "backup", ran())
+        first._writer._commits = MOST_COMMITS - 1
+
+        await update(first, "backup", ran())
+        await second.replicas.look()
+        await update(first, "backup", ran())
+        await second.replicas.look()
+
+        assert second.states["backup"].runs_total == 3
+        stamp = int(postgres.psql("SELECT stamp FROM jobs"))
+        assert divmod(stamp, MOST_COMMITS + 1) == (3, 1)
 
 
 async def test_changes_in_flight_are_read_again(postgres: Database) -> None:
