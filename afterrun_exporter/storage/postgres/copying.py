@@ -233,6 +233,7 @@ class CopyTarget:
             await execute("UPDATE counted SET run = $1", ending.last_counted)
             if ending.last_report is not None:
                 # Slots that were due since then are unobserved, not missed.
+                await execute("DELETE FROM service")
                 await execute(
                     "INSERT INTO service (one, alive_at) VALUES (true, $1)",
                     ending.last_report,

@@ -559,6 +559,25 @@ async def test_a_target_that_a_daemon_uses_is_refused(
     )
 
 
+async def test_a_target_on_which_a_daemon_was_tried_is_accepted(
+    path: Path, postgres: Database
+) -> None:
+    """It has had no reports, and does not run any more."""
+    await content.full(path)
+    async with PostgresStore.open(postgres.url):
+        pass
+
+    assert await copy(path, postgres) > 0
+
+    async with PostgresStore.open(postgres.url) as store:
+        assert "busy" in store.states
+        down = store.replicas.last_downtime
+    with exported(path) as source:
+        last_report = source.last_report()
+    assert down is not None
+    assert down.since == last_report
+
+
 async def test_a_target_that_a_daemon_used_is_no_longer_touched(
     path: Path, postgres: Database
 ) -> None:
