@@ -29,7 +29,9 @@ SHORTENED: Final[Mapping[str, str]] = {
     "interval: 1m\n": "interval: 1s\n",
     "interval: 10m": "interval: 1s",
     "for: 2m": "for: 1s",
+    "for: 3m": "for: 1s",
     "for: 5m": "for: 1s",
+    "for: 10m": "for: 1s",
     "for: 15m": "for: 1s",
 }
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from signal import SIGTERM
+from urllib.parse import quote
 
 from tests.e2e.replicas.conftest import MakeReplicas
 from tests.e2e.replicas.replica import UNAVAILABLE, Replica
-from tests.postgres import PASSWORD, Database
+from tests.postgres import PASSWORD, USER, Database
 
 HEALTHY, READY, METRICS = "/-/healthy", "/-/ready", "/metrics"
 
@@ -42,7 +44,9 @@ def test_replicas_wait_for_a_database_that_is_down_and_lose_it_again(
     replicas.wait_until_ready()
     for replica in replicas:
         replica.until_answers(200, METRICS)
-        assert PASSWORD not in replica.log
+        shown = replica.log + replica.stdout + replica.get(METRICS).text
+        assert PASSWORD not in shown
+        assert "50%" not in shown
 
 
 def test_a_replica_that_stops_announces_it_and_another_one_leads(
@@ -63,6 +67,29 @@ def test_a_replica_that_stops_announces_it_and_another_one_leads(
     leader.send_signal(SIGTERM)
     leader.wait()
     replicas.until_leads(other)
+
+
+def test_a_password_is_changed_without_a_restart(
+    postgres: Database, make_replicas: MakeReplicas, tmp_path: Path
+) -> None:
+    """Its file is read for each connection."""
+    server, file = postgres.server, tmp_path / "password"
+    file.write_text(PASSWORD)
+    user, _, rest = postgres.url.partition(f":{quote(PASSWORD, safe='')}@")
+    replicas = make_replicas(f"{user}@{rest}", 1)
+    replicas[0].environment["AFTERRUN_STORAGE_PASSWORD_FILE"] = str(file)
+    replicas.start()
+    try:
+        server.psql(f"ALTER ROLE {USER} PASSWORD 'another'")
+        # All connections are lost.
+        server.stop()
+        server.start()
+        replicas[0].until_answers(UNAVAILABLE, METRICS)
+
+        file.write_text("another\n")
+        replicas[0].until_answers(200, METRICS)
+    finally:
+        server.psql(f"ALTER ROLE {USER} PASSWORD '{PASSWORD}'")
 
 
 def test_a_wrong_password_ends_the_start(
