@@ -315,3 +315,16 @@ def test_without_the_driver_its_installation_is_described() -> None:
 
     assert result.stdout.startswith("StorageError the package asyncpg is not installed")
     assert "pip install 'afterrun-exporter[postgres]'" in result.stdout
+
+
+async def test_numbers_of_writers_are_not_reused_after_a_restore(
+    postgres: Database,
+) -> None:
+    """A table may be newer than the counter, if tables are restored one by one."""
+    async with replicas(postgres, 1) as (store,):
+        await update(store, "backup", ran())
+    postgres.psql("UPDATE counters SET value = 0")
+    postgres.psql(f"UPDATE jobs SET stamp = {7 << 32 | 3}")  # noqa: S608
+
+    async with replicas(postgres, 1) as (store,):
+        assert store._writer.number == 8
