@@ -71,6 +71,8 @@ class StorageError(AfterRunError):
 class JobChangedError(StorageError):
     """Another replica changed a job at the same time; nothing was recorded."""
 
+    kind = "job-changed"
+
 
 class UnreadableStorageError(StorageError):
     """A read failed: the database is broken, or another program locks it."""
