@@ -80,6 +80,7 @@ kill9: system-packages $(DEV) ## Prove that kill -9 under load loses no acknowle
 .PHONY: replicas
 replicas: system-packages $(DEV) $(CLIENTS) ## Kill, freeze and cut off replicas and PostgreSQL, and run the tests of clients and pages against two replicas (minutes)
 	@$(BIN)/pytest -m "slow or not slow" tests/e2e/replicas
+	@$(BIN)/pytest -p tests.two_replicas tests/api tests/dialects tests/ingest tests/page
 	@AFTERRUN_TEST_REPLICAS=2 $(BIN)/pytest tests/e2e/clients tests/e2e/client tests/e2e/page
 
 .PHONY: schemathesis

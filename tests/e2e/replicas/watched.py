@@ -10,7 +10,7 @@ import urllib.request
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import cycle, pairwise
+from itertools import count, cycle, pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +24,7 @@ from tests.e2e.inbox import Inbox
 from tests.e2e.network import query
 from tests.e2e.processes import Process
 from tests.e2e.replicas.asking import ask
-from tests.e2e.replicas.replica import Replicas
+from tests.e2e.replicas.replica import Replicas, elapse
 
 #: How often Prometheus scrapes and evaluates, and jobs report.
 EVERY: Final = 1.0
@@ -116,6 +116,8 @@ class Watched:
 
     def spans(self) -> dict[Alert, int]:
         """Return how many times each alert about a job has begun to fire."""
+        # The last evaluation is one of the steps below.
+        elapse(2 * EVERY)
         now = time.time()
         step = max(EVERY, (now - self._began) / 10_000)
         arguments = urllib.parse.urlencode(
@@ -171,12 +173,11 @@ class Reporter:
 
     def __init__(self, replicas: Replicas) -> None:
         self._ports = cycle([replica.port for replica in replicas])
-        self._number = 0
+        self._numbers = count()
 
     def report(self, job: str, **told: Any) -> None:
         """Report once; return when some replica has acknowledged it."""
-        self._number += 1
-        body = {"run_id": f"{job}-{self._number}", **told}
+        body = {"run_id": f"{job}-{next(self._numbers)}", **told}
         wait_until(
             lambda: self._accepts(job, body), f"{job} is reported", PATIENCE, every=0.1
         )
@@ -188,12 +189,10 @@ class Reporter:
         failed: list[BaseException] = []
 
         def run() -> None:
-            mine = Reporter.__new__(Reporter)
-            mine._ports, mine._number = self._ports, 1_000_000
             try:
                 while not over.wait(EVERY):
                     for job in jobs:
-                        mine.report(job)
+                        self.report(job)
             except AssertionError as error:
                 failed.append(error)
 

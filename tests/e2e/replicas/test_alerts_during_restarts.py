@@ -1,0 +1,192 @@
+"""Prometheus and Alertmanager watch replicas that come and go: no alert is wrong, none flaps."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from afterrun_exporter import conventions as names
+from tests.e2e.processes import Process
+from tests.e2e.replicas.conftest import MakeReplicas
+from tests.e2e.replicas.database import through
+from tests.e2e.replicas.replica import (
+    UNAVAILABLE,
+    Replica,
+    Replicas,
+    elapse,
+    proxies_to,
+    status_of,
+)
+from tests.e2e.replicas.watched import Reporter, Watched
+from tests.postgres import Database
+
+#: They report as long as the test runs, and pass their deadline if they stop.
+ALIVE = tuple(f"alive-{number}" for number in range(4))
+LIVES = dict.fromkeys(ALIVE, "every: 2s, grace: 20s")
+
+#: It stops to report at some time.
+SILENT = {"silent": "every: 2s, grace: 20s"}
+
+FAILING = (names.JOB_FAILING, "failing")
+MISSED = (names.JOB_MISSED, "silent")
+
+Watch = Callable[[Replicas, str, dict[str, str]], Watched]
+
+
+@pytest.fixture
+def watch(tmp_path: Path) -> Iterator[Watch]:
+    """Return a function that starts replicas, and the programs that watch them."""
+    running: list[Process] = []
+
+    def start(replicas: Replicas, settle: str, jobs: dict[str, str]) -> Watched:
+        watched = Watched(tmp_path, replicas, settle, jobs)
+        replicas.start()
+        for program in watched.programs:
+            running.append(program)
+            program.start()
+        watched.until_scraped()
+        return watched
+
+    yield start
+    for program in running:
+        program.stop()
+
+
+@pytest.mark.parametrize(
+    "rounds", [1, pytest.param(5, marks=pytest.mark.slow)], ids=lambda n: f"{n}-times"
+)
+def test_a_rolling_restart_raises_resolves_and_repeats_no_alert(
+    postgres: Database, make_replicas: MakeReplicas, watch: Watch, rounds: int
+) -> None:
+    """One job fails all the time, one is missed meanwhile, the others are well."""
+    replicas = make_replicas(postgres.url)
+    watched = watch(replicas, "20m", {**LIVES, **SILENT, "failing": "every: 1h"})
+    jobs = Reporter(replicas)
+    with jobs.reporting(ALIVE):
+        with jobs.reporting(["silent"]):
+            jobs.report("failing", status="fail")
+            watched.until_firing(FAILING)
+        for _ in range(rounds):
+            for replica in replicas:
+                assert replica.stop() == 0
+                replica.start()
+        watched.until_firing(FAILING, MISSED)
+        watched.until_scraped()
+        jobs.report("failing", status="ok")
+        watched.until_firing(MISSED)
+        assert watched.spans() == {FAILING: 1, MISSED: 1}
+        jobs.report("silent")
+
+    told = watched.notified()
+    assert told.keys() <= {FAILING, MISSED}
+    for statuses in told.values():
+        assert statuses.count("firing") == 1
+        assert statuses.count("resolved") <= 1
+
+
+def test_a_job_that_recovers_while_a_replica_is_cut_off_is_resolved(
+    postgres: Database, make_replicas: MakeReplicas, watch: Watch
+) -> None:
+    """What the replica said last is not remembered against what the others say now."""
+    with proxies_to(postgres.server.port, 2) as proxies:
+        replicas = make_replicas([through(proxy, postgres) for proxy in proxies])
+        watched = watch(replicas, "20m", {**LIVES, "failing": "every: 1h"})
+        jobs = Reporter(replicas)
+        with jobs.reporting(ALIVE):
+            jobs.report("failing", status="fail")
+            watched.until_firing(FAILING)
+            proxies[1].refuse()
+            replicas[1].until_answers(UNAVAILABLE, "/metrics")
+            watched.until_firing(FAILING)
+            jobs.report("failing", status="ok")
+            watched.until_firing()
+
+            jobs.report("failing", status="fail")
+            watched.until_firing(FAILING)
+            proxies[1].heal()
+            replicas.wait_until_ready()
+            watched.until_scraped()
+            jobs.report("failing", status="ok")
+            watched.until_firing()
+            proxies[1].freeze()
+            jobs.report("failing", status="fail")
+            watched.until_firing(FAILING)
+            proxies[1].heal()
+            replicas.wait_until_ready()
+            jobs.report("failing", status="ok")
+            watched.until_firing()
+
+        assert watched.spans() == {FAILING: 3}
+        replicas.wait_until_agree()
+
+
+@contextmanager
+def crash_looping(replica: Replica) -> Iterator[None]:
+    """Kill a replica as soon as it has exposed something, again and again."""
+    over = threading.Event()
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            while not over.is_set():
+                replica.kill()
+                replica.start()
+                status_of(replica, "/metrics")
+                over.wait(1)
+        except AssertionError as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+    if failed:
+        raise failed[0]
+
+
+def test_a_replica_that_crashes_again_and_again_delays_no_miss(
+    postgres: Database, make_replicas: MakeReplicas, watch: Watch
+) -> None:
+    """`settle` follows a downtime of the service, and a restart of one is none."""
+    replicas = make_replicas(postgres.url)
+    watched = watch(replicas, "20m", {**LIVES, **SILENT})
+    jobs = Reporter(replicas)
+    with jobs.reporting(ALIVE), crash_looping(replicas[1]):
+        with jobs.reporting(["silent"]):
+            elapse(5)
+        watched.until_firing(MISSED)
+        jobs.report("silent")
+        watched.until_firing()
+
+    # It may be missed again before the test ends.
+    assert watched.spans().keys() == {MISSED}
+
+
+def test_an_outage_of_the_database_across_deadlines_is_nobodys_miss(
+    postgres: Database, make_replicas: MakeReplicas, watch: Watch
+) -> None:
+    """No alert about the jobs that go on; the one that has ended meanwhile is missed."""
+    replicas = make_replicas(postgres.url)
+    watched = watch(replicas, "20s", {**LIVES, **SILENT})
+    jobs = Reporter(replicas)
+    with jobs.reporting(ALIVE):
+        with jobs.reporting(["silent"]):
+            watched.until_firing()
+        postgres.server.kill()
+        for replica in replicas:
+            replica.until_answers(UNAVAILABLE, "/metrics")
+        elapse(30)
+        assert watched.firing() == set()
+        postgres.server.start()
+        replicas.wait_until_ready()
+        watched.until_scraped()
+        watched.until_firing(MISSED)
+
+    assert watched.spans() == {MISSED: 1}
