@@ -63,7 +63,7 @@ types: $(DEV) ## Check types
 
 .PHONY: unit
 unit: system-packages $(DEV) ## Run the tests of the package itself, without the expensive ones (90 seconds of two cores)
-	@$(BIN)/pytest $(AT_ONCE) --numprocesses=2 --ignore=tests/e2e -m "not slow and not thorough" --hypothesis-profile=unit -p no:schemathesis
+	@$(BIN)/pytest $(AT_ONCE) --numprocesses=2 --ignore=tests/e2e -m "not slow and not thorough and not postgres" --hypothesis-profile=unit -p no:schemathesis
 
 .PHONY: e2e
 e2e: system-packages $(DEV) $(CLIENTS) ## Run the end-to-end tests: real processes, real Prometheus

@@ -28,10 +28,18 @@ settings.register_profile("unit", settings.get_profile("laws"), max_examples=20)
 settings.load_profile("laws")
 
 
+#: Fixtures with a PostgreSQL server.
+SERVERS = {"postgres_server", "postgres", "shared_database"}
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
     """Begin with the tests that wait for other programs; choose what is measured."""
+    for item in items:
+        if needs_postgres(item):
+            item.add_marker("postgres")
     if config.pluginmanager.hasplugin("_cov"):
         for item in items:
             if not counts_as_coverage(item):
@@ -46,6 +54,20 @@ def pytest_collection_finish() -> None:
     """Spare the garbage collector the thousands of tests, which all stay."""
     gc.collect()
     gc.freeze()
+
+
+def needs_postgres(item: pytest.Item) -> bool:
+    """Return True if the test starts a PostgreSQL server, which takes long.
+
+    The promises of every store are few and run with each of them.
+    """
+    if not isinstance(item, pytest.Function) or item.path.name == "test_store.py":
+        return False
+    variant = getattr(item, "callspec", None)
+    return not SERVERS.isdisjoint(item.fixturenames) or (
+        variant is not None
+        and any(str(one).split(",")[0] == "postgres" for one in variant.params.values())
+    )
 
 
 def counts_as_coverage(item: pytest.Item) -> bool:
