@@ -154,7 +154,10 @@ def test_a_bar_that_appears_later_shows_what_was_done_before(
     ("command", "titles"),
     [
         ("check", ["reading afterrun.yml", "checking afterrun.yml"]),
-        ("check --slots=2 --json", ["computing slots", "2/2"]),
+        (
+            "check --slots=2 --from=2026-11-22T00:00:00Z --json",
+            ["computing slots", "2/2"],
+        ),
         (
             "serve --config.check --config.file=afterrun.yml",
             ["reading afterrun.yml"],
