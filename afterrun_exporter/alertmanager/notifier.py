@@ -104,9 +104,14 @@ class AlertNotifier:
                 if not self._service.agrees:
                     # Another replica may still have those that are unknown here.
                     jobs = {name for name in jobs if self._service.job(name)}
-                await self._outbox.reconcile(
-                    jobs, self._open_notifications, self._clock.now
-                )
+                while jobs:
+                    jobs = await self._outbox.reconcile(
+                        jobs, self._open_notifications, self._clock.now
+                    )
+                    if not (jobs and self._service.leads):
+                        break
+                    # Another replica has changed them.
+                    await self._service.catch_up()
                 await self._outbox.forget(self._is_done)
             else:
                 await self._outbox.forget(lambda _: True)

@@ -46,6 +46,10 @@ Announce = Callable[[str, AlertOpened], AlertNotification]
 #: Creates the notifications of all open alerts of a job.
 Holding = Callable[[str, JobState], Sequence[AlertNotification]]
 
+#: Writes changes; returns jobs that another replica has changed, unless that is None.
+#: Their notifications are not written.
+Write = Callable[["Changes"], Awaitable[Collection[str] | None]]
+
 Writes = Sequence[tuple[str, Transition]]
 
 _job = itemgetter(0)
@@ -78,7 +82,7 @@ class Outbox:
 
     def __init__(
         self,
-        write: Callable[[Changes], Awaitable[object]],
+        write: Write,
         notices: Iterable[AlertNotification] = (),
         deliveries: Mapping[str, Mapping[str, DeliveryState]] | None = None,
     ) -> None:
@@ -172,11 +176,14 @@ class Outbox:
         jobs: Iterable[str],
         expected: Callable[[str], Sequence[AlertNotification]],
         now: Callable[[], float],
-    ) -> None:
+    ) -> set[str]:
         """Open the *expected* notifications of each of *jobs*, and resolve all others.
 
-        Raises StorageError if the changes cannot be written.
+        Returns the jobs that another replica has changed, so that more may be known of
+        them soon: nothing is done for these. Raises StorageError if the changes cannot
+        be written.
         """
+        overtaken: set[str] = set()
         names = list(dict.fromkeys(jobs))
         for at in range(0, len(names), STEP):
             async with self._one_at_a_time:
@@ -193,13 +200,16 @@ class Outbox:
                     before = {
                         one.labels: self._notices.get(one.labels) for one in changed
                     }
-                    await self._write(Changes(notices=tuple(changed)))
+                    lost = await self._write(Changes(notices=tuple(changed))) or ()
+                    overtaken.update(lost)
                     # Another replica may have changed some of them meanwhile.
                     self._apply(
                         one
                         for one in changed
-                        if self._notices.get(one.labels) is before[one.labels]
+                        if one.job not in lost
+                        and self._notices.get(one.labels) is before[one.labels]
                     )
+        return overtaken
 
     async def note(
         self,

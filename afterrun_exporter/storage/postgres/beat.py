@@ -28,7 +28,8 @@ WRITERS_KEPT: Final = 20
 
 _REGISTER: Final = """
 WITH next AS (
-    UPDATE counters SET value = value + 1 WHERE name = 'writer' RETURNING value
+    UPDATE counters SET value = greatest(value, $3) + 1 WHERE name = 'writer'
+    RETURNING value
 )
 INSERT INTO writers (id, replica, config, seen_at)
 SELECT value, $1, $2, clock_timestamp() FROM next RETURNING id
@@ -96,9 +97,15 @@ class Pulse:
     last_downtime: Downtime | None
 
 
-async def register(connection: asyncpg.Connection, replica: str, config: str) -> int:
-    """Return a number for a new writer, which no other one ever had."""
-    number: int = await connection.fetchval(_REGISTER, replica, config)
+async def register(
+    connection: asyncpg.Connection, replica: str, config: str, known: int
+) -> int:
+    """Return a number for a new writer, which no other one ever had.
+
+    It is greater than *known*, the greatest known one: a server that was replaced by a
+    standby, or restored, may lack the last numbers.
+    """
+    number: int = await connection.fetchval(_REGISTER, replica, config, known)
     return number
 
 

@@ -137,5 +137,6 @@ class Commits:
 
 async def register(connection: asyncpg.Connection, writer: Writer) -> None:
     """Give *writer* a new number."""
-    number = await beat.register(connection, writer.replica, writer.config)
+    known = writer.greatest_number()
+    number = await beat.register(connection, writer.replica, writer.config, known)
     writer.begin(number)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final
 
 import asyncpg
@@ -18,19 +18,29 @@ from afterrun_exporter.storage.rows import (
     outbox_of,
 )
 
-# Rows are locked in one order by all transactions: otherwise two could wait for each
-# other. An alert that another replica has opened again is not deleted. The texts have
-# only constants.
+# Rows are locked in one order by all transactions, those of jobs first: otherwise two
+# could wait for each other. Nothing is saved for a job that has changed since its alerts
+# were compared, and an alert that was opened again is not deleted. The texts have only
+# constants.
 _SAVE: Final = f"""
 WITH input AS MATERIALIZED (
     SELECT * FROM unnest(
         $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::float8[],
-        $7::float8[], $8::float8[]
-    ) AS t ({", ".join(NOTICE)}) ORDER BY labels
+        $7::float8[], $8::float8[], $9::int8[]
+    ) AS t ({", ".join(NOTICE)}, stamp)
+), mine AS MATERIALIZED (
+    SELECT i.labels FROM input i JOIN jobs j ON j.name = i.job AND j.stamp = i.stamp
+    ORDER BY j.id FOR NO KEY UPDATE OF j
+), saved AS (
+    INSERT INTO outbox ({", ".join(NOTICE)}) SELECT {", ".join(NOTICE)} FROM input i
+    WHERE labels IN (SELECT labels FROM mine)
+        OR NOT EXISTS (SELECT FROM jobs WHERE name = i.job)
+    ORDER BY labels
+    ON CONFLICT (digest) DO UPDATE
+    SET {", ".join(f"{name} = excluded.{name}" for name in NOTICE[1:])}
+    RETURNING job
 )
-INSERT INTO outbox ({", ".join(NOTICE)}) SELECT * FROM input
-ON CONFLICT (digest) DO UPDATE
-SET {", ".join(f"{name} = excluded.{name}" for name in NOTICE[1:])}
+SELECT DISTINCT job FROM input WHERE job NOT IN (SELECT job FROM saved)
 """  # noqa: S608
 _NOTE: Final = """
 WITH input AS MATERIALIZED (
@@ -53,11 +63,19 @@ _SELECT: Final = f"SELECT {', '.join(NOTICE)}, told FROM outbox"  # noqa: S608
 _OF_JOBS: Final = f"{_SELECT} WHERE job = ANY($1::text[])"
 
 
-async def save(connection: asyncpg.Connection, changes: Changes) -> None:
-    """Write *changes*, inside a transaction of the caller."""
+async def save(
+    connection: asyncpg.Connection, changes: Changes, stamps: Mapping[str, int]
+) -> set[str]:
+    """Write *changes*, except notifications of jobs that no longer have their *stamps*.
+
+    Returns the names of these jobs.
+    """
+    overtaken: set[str] = set()
     if changes.notices:
-        rows = map(notice_row, changes.notices)
-        await connection.execute(_SAVE, *columns(NOTICE, rows))
+        rows = [(*notice_row(one), stamps.get(one.job, 0)) for one in changes.notices]
+        names = (*NOTICE, "stamp")
+        lost = await connection.fetch(_SAVE, *columns(names, rows))
+        overtaken = {job for (job,) in lost}
     notes: list[tuple[object, ...]] = [
         (labels, encode_deliveries(states), None, None)
         for labels, states in changes.deliveries.items()
@@ -67,6 +85,7 @@ async def save(connection: asyncpg.Connection, changes: Changes) -> None:
     ]
     if notes:
         await connection.execute(_NOTE, *columns(_NOTE_COLUMNS, notes))
+    return overtaken
 
 
 async def load(connection: asyncpg.Connection) -> Outboxed:

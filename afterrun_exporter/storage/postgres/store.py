@@ -311,8 +311,12 @@ class PostgresStore:
     async def _older_keys(self, jobs: Collection[str]) -> dict[str, OlderKeys]:
         return await self._connections.read(lambda one: run_keys.load(one, jobs))
 
-    async def _write_outbox(self, changes: Changes) -> None:
-        await self._connections.write(lambda one: outbox_rows.save(one, changes))
+    async def _write_outbox(self, changes: Changes) -> set[str]:
+        # As the changes were computed from the states: now.
+        stamps = {one.job: self._commits.stamps.get(one.job, 0) for one in changes.notices}  # fmt: skip
+        return await self._connections.write(
+            lambda one: outbox_rows.save(one, changes, stamps)
+        )
 
     async def _begin_writing(self, connection: asyncpg.Connection) -> None:
         if not self._connections.address.is_pooled:

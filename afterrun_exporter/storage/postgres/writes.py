@@ -58,6 +58,11 @@ class Writer:
         self.number, self._commits = number, 0
         self.heads[number] = number << COUNTER_BITS
 
+    def greatest_number(self) -> int:
+        """Return the greatest number of a writer that is known here."""
+        newest = max(self.stamps.values(), default=0) >> COUNTER_BITS
+        return max(self.number, newest, *self.heads)
+
     def note(self, ids: Mapping[str, int]) -> None:
         """Note the *ids* of jobs."""
         self.ids.update(ids)

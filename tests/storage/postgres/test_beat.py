@@ -179,6 +179,26 @@ async def test_old_changes_and_writers_are_deleted(postgres: Database) -> None:
         assert store.size() > 1_000_000
 
 
+async def test_no_number_of_a_writer_is_used_twice_after_a_failover(
+    postgres: Database,
+) -> None:
+    """A standby may lack the last numbers, and stamps with them are in memory."""
+    async with replicas(postgres) as (first, second):
+        await update(second, "backup", ran())
+        await first.replicas.look()
+        postgres.psql("UPDATE counters SET value = 0")
+        postgres.psql("DELETE FROM writers")
+        first._connections.writer.drop()
+        second._connections.writer.drop()
+
+        await update(first, "report", ran())
+        await update(second, "import", ran())
+
+        stamps = first.replicas._commits.stamps | second.replicas._commits.stamps
+        numbers = [stamps[job] >> 32 for job in ("backup", "report", "import")]
+        assert numbers == [2, 3, 4]
+
+
 def clock_of(store: PostgresStore) -> LoneClock:
     clock = store.replicas._clock
     assert isinstance(clock, LoneClock)

@@ -25,6 +25,7 @@ from afterrun_exporter.storage.postgres.writes import MOST_COMMITS, Writer
 from afterrun_exporter.storage.store import Change, Decide, update
 from tests.postgres import Database
 from tests.storage.decisions import (
+    FAILING,
     T0,
     logged,
     missed_once_more,
@@ -382,6 +383,40 @@ async def test_notifications_of_lost_decisions_are_those_of_the_winner(
 
         assert second.replicas.conflicts == 1
         assert [one.summary for one in second.outbox.notices.values()] == ["the first"]
+
+
+async def test_an_alert_that_another_replica_resolved_is_not_opened_again(
+    postgres: Database,
+) -> None:
+    """With the labels of a new configuration, before the leader has heard of its end."""
+
+    def with_team(team: str, at: float = T0) -> AlertNotification:
+        labels = json.dumps({"job": "backup", "team": team})
+        return AlertNotification(labels=labels, job="backup", key=FAILING, opened_at=at)
+
+    async with replicas(postgres) as (first, second):
+        for store in (first, second):
+            store.outbox.record(
+                lambda _job, event: with_team("a", event.alert.opened_at)
+            )
+        await update(first, "backup", opened())
+        await second.replicas.look()
+        await update(second, "backup", resolved())
+
+        overtaken = await first.outbox.reconcile(
+            ["backup"], lambda _: [with_team("b")], lambda: T0 + 90
+        )
+
+        assert overtaken == {"backup"}
+        assert first.outbox.notices.keys() == {with_team("a").labels}
+        await first.replicas.look()
+        assert not await first.outbox.reconcile(
+            ["backup"], lambda _: [], lambda: T0 + 90
+        )
+        async with replicas(postgres, 1) as (third,):
+            (notice,) = third.outbox.notices.values()
+            assert notice == first.outbox.notices[notice.labels]
+            assert notice.resolved_at == T0 + 60
 
 
 def known_open(summary: str) -> Decide:
