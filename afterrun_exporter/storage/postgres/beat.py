@@ -56,7 +56,7 @@ WITH time AS MATERIALIZED (
     WHERE l.replica = excluded.replica OR l.until < clock_timestamp()
     RETURNING term
 ), alive AS (
-    INSERT INTO service AS s (one, alive_at) SELECT true, now FROM time
+    INSERT INTO service AS s (one, alive_at) SELECT true, now FROM time WHERE $5
     ON CONFLICT (one) DO UPDATE SET
         down_since = CASE WHEN s.alive_at < excluded.alive_at - {DOWN}
                 AND (s.alive_at < s.up_since + {APART}) IS NOT TRUE
@@ -68,7 +68,10 @@ WITH time AS MATERIALIZED (
     RETURNING down_since, up_since
 )
 SELECT now, (SELECT id FROM writer), (SELECT term FROM lease), down_since, up_since
-FROM time, alive
+FROM time LEFT JOIN (
+    SELECT * FROM alive
+    UNION ALL SELECT down_since, up_since FROM service WHERE NOT $5
+) AS known ON true
 """  # noqa: S608
 _LEAVE: Final = """
 WITH lease AS (
@@ -121,9 +124,13 @@ async def beat(
     config: str,
     *,
     may_lead: bool,
+    records: bool,
 ) -> Pulse:
-    """Give a sign of life; take or keep the lease if nobody else has it."""
-    (row,) = await connection.fetch(_BEAT, writer, replica, config, may_lead)
+    """Give a sign of life; take or keep the lease if nobody else has it.
+
+    Unless it *records* what is reported, it does not keep the service alive.
+    """
+    (row,) = await connection.fetch(_BEAT, writer, replica, config, may_lead, records)
     now, number, term, down_since, up_since = row
     downtime = None if up_since is None else Downtime(down_since, up_since)
     return Pulse(now, number is not None, term is not None, downtime)

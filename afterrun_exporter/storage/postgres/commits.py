@@ -69,27 +69,37 @@ class Commits:
         self._on_commit(stopwatch() - began)
         return result.losers
 
+    async def probe(self) -> None:
+        """Commit nothing, as far as that can be: it waits for the same tables.
+
+        Raises StorageError.
+        """
+        await self._commit((), ())
+
     async def _commit(
         self, writes: Writes, notices: Iterable[AlertNotification]
     ) -> _Result:
-        link = self._connections.writer
+        link, began = self._connections.writer, stopwatch()
         try:
             try:
-                return await self._try(writes, notices)
+                result = await self._try(writes, notices)
             except REPEATABLE:
-                return await self._try(writes, notices)
+                result = await self._try(writes, notices)
         except CALLERS:
             # The values to write are wrong, not the database.
             raise
         except (*FAULTS, StorageError) as error:
             link.drop()
             name, reason = self._connections.address.name, link.reason(error)
+            self._writer.failed(began, reason)
             raise StorageError(
                 f"cannot write to {name}: {reason}; nothing is known to be recorded"
             ) from None
         except BaseException:
             link.drop()
             raise
+        self._writer.failing_since = None
+        return result
 
     async def _try(
         self, writes: Writes, notices: Iterable[AlertNotification]

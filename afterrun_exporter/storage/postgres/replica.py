@@ -35,6 +35,10 @@ BEAT: Final = 1.0
 #: Seconds after which the states in memory are out of date.
 FRESH: Final = 5.0
 
+#: Seconds without a commit, although there is something to commit, after which a
+#: replica neither serves nor leads: what it exposes would be overdue.
+STUCK: Final = 10.0
+
 #: Seconds by which the clock may differ from that of the database: to lead, and to
 #: serve at all.
 LEADING_OFFSET: Final = 1.0
@@ -93,6 +97,8 @@ class Replica:
         #: The connections until the last comparison of all stamps.
         self._compared = 0
         self._failure = ""
+        #: True if nothing could be recorded at the last sign of life.
+        self._is_stuck = False
         self._one_at_a_time = asyncio.Lock()
         self._next: asyncio.Task[None] | None = None
         self._looks: set[asyncio.Task[None]] = set()
@@ -125,6 +131,12 @@ class Replica:
             return (
                 f"the clock of this machine is {abs(offset):.0f} s {direction} that of "
                 "the database"
+            )
+        if self._is_stuck:
+            writer = self._writer
+            return (
+                f"nothing could be recorded for {writer.failing_for():.0f} s: "
+                f"{writer.failure}"
             )
         return ""
 
@@ -214,7 +226,9 @@ class Replica:
 
     async def _beat(self) -> None:
         began, wall = self._clock.elapsed(), self._clock.now()
-        may_lead = abs(self.clock_offset) < LEADING_OFFSET
+        is_stuck = self._writer.failing_for() >= STUCK
+        may_lead = abs(self.clock_offset) < LEADING_OFFSET and not is_stuck
+        records = self._writer.failing_since is None
         pulse = await self._link.run(
             lambda one: beat.beat(
                 one,
@@ -222,6 +236,7 @@ class Replica:
                 self.name,
                 self._writer.config,
                 may_lead=may_lead,
+                records=records,
             )
         )
         after = self._clock.now()
@@ -233,7 +248,7 @@ class Replica:
         before, self._last_downtime = self._last_downtime, pulse.last_downtime
         if (down := pulse.last_downtime) and down != before and self._follower:
             self._follower.down(down)
-        self._beat_at = began
+        self._beat_at, self._is_stuck = began, is_stuck
 
     def _note_offset(self, offset: float) -> None:
         if abs(offset) >= LEADING_OFFSET > abs(self.clock_offset):

@@ -92,7 +92,7 @@ class PostgresStore:
         self._states = jobs.states
         self._writer = Writer(replica, jobs.ids, jobs.stamps)
         self.outbox = Outbox(self._write_outbox, *outbox)
-        writes = Commits(
+        self._writes = Commits(
             connections,
             self._writer,
             self._states,
@@ -101,7 +101,7 @@ class PostgresStore:
             self._last_run_known,
         )
         self._commits = GroupCommit(
-            self._states, writes.write, self._older_keys, key_memory, jobs.stamps
+            self._states, self._writes.write, self._older_keys, key_memory, jobs.stamps
         )
         self.replicas = Replica(
             secret,
@@ -284,6 +284,7 @@ class PostgresStore:
     async def probe(self) -> None:
         number = self._writer.number
         await self._connections.write(lambda one: one.execute(_PROBE, number))
+        await self._writes.probe()
 
     async def check(self) -> None:
         if self.replicas.feed_lag() >= FRESH:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import asyncpg
 
+from afterrun_exporter.clock import stopwatch
 from afterrun_exporter.core.notifications import AlertNotification
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.storage.group_commit import Writes
@@ -50,6 +51,10 @@ class Writer:
         #: The number of the present connection, and of its last commit.
         self.number = 0
         self._commits = 0
+        #: The start of the first commit that failed since the last one that did not,
+        #: by `stopwatch`, and the reason of the last failure.
+        self.failing_since: float | None = None
+        self.failure = ""
         #: The last stamp that is known of each writer.
         self.heads: dict[int, int] = {}
 
@@ -57,6 +62,17 @@ class Writer:
         """Write with *number* from now on, on a new connection."""
         self.number, self._commits = number, 0
         self.heads[number] = number << COUNTER_BITS
+
+    def failing_for(self) -> float:
+        """Return the seconds for which nothing could be committed; 0 if that works."""
+        since = self.failing_since
+        return 0.0 if since is None else stopwatch() - since
+
+    def failed(self, began: float, reason: str) -> None:
+        """Note that a commit failed which began then, by `stopwatch`."""
+        self.failure = reason
+        if self.failing_since is None:
+            self.failing_since = began
 
     def greatest_number(self) -> int:
         """Return the greatest number of a writer that is known here."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import asyncpg
 import pytest
 
+from afterrun_exporter.clock import stopwatch
+from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage.postgres import beat
 from afterrun_exporter.storage.postgres.beat import DOWN, LEASE
-from afterrun_exporter.storage.postgres.replica import FRESH
+from afterrun_exporter.storage.postgres.replica import FRESH, STUCK
 from afterrun_exporter.storage.postgres.store import PostgresStore
 from afterrun_exporter.storage.store import update
 from tests.postgres import Database
@@ -177,6 +180,44 @@ async def test_old_changes_and_writers_are_deleted(postgres: Database) -> None:
         assert postgres.psql("SELECT count(*) FROM feed") == "0"
         assert postgres.psql("SELECT count(*) FROM writers") == "1"
         assert store.size() > 1_000_000
+
+
+async def test_a_table_that_is_locked_for_long_is_a_downtime(
+    postgres: Database,
+) -> None:
+    """The database answers, but nothing can be recorded: overdue runs are not missed."""
+    async with replicas(postgres) as stores:
+        first, second = (store.replicas for store in stores)
+        follower = RecordingFollower()
+        second.follow(follower)
+        maintenance = await asyncpg.connect(postgres.url)
+        async with maintenance.transaction():
+            await maintenance.execute("LOCK TABLE jobs")
+            for store in stores:
+                with pytest.raises(StorageError):
+                    await update(store, "backup", ran())
+                store._writer.failing_since = stopwatch() - STUCK
+                store.replicas._beat_at = -1e9
+                await store.replicas.look()
+                assert "nothing could be recorded for 10 s" in store.replicas.outdated()
+                with pytest.raises(StorageError):
+                    await store.probe()
+            assert not first.is_leader
+            postgres.psql(f"UPDATE service SET alive_at = alive_at - {DOWN}")  # noqa: S608
+            before = postgres.psql("SELECT alive_at FROM service")
+            second._beat_at = -1e9
+            await second.look()
+            assert postgres.psql("SELECT alive_at FROM service") == before
+        await maintenance.close()
+
+        await stores[1].probe()
+        assert second.outdated()
+        second._beat_at = -1e9
+        await second.look()
+
+        assert len(follower.downtimes) == 1
+        assert second.outdated() == ""
+        await update(stores[1], "backup", ran())
 
 
 async def test_no_number_of_a_writer_is_used_twice_after_a_failover(

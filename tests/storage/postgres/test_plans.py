@@ -149,7 +149,7 @@ READS: Final[dict[str, Act]] = {
     "counting": lambda one: daily_figures.add_next_runs(one, 9000),
     "alerts": lambda one: alert_history.alerts(one, AlertFilter(limit=10)),
     "notifications": lambda one: outbox.save(
-        one, Changes(deliveries={"{}": {}}, removed=(NOTICE,))
+        one, Changes(notices=(NOTICE,), deliveries={"{}": {}}, removed=(NOTICE,)), {}
     ),
     "notifications of jobs": lambda one: outbox.of_jobs(one, NAMES),
     "pushed metrics": lambda one: PushedGroups().drop(one, (("job", "etl"),)),
