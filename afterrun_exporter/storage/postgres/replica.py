@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Final, TypeVar
 
 import asyncpg
@@ -71,6 +72,7 @@ class Replica:
         commits: GroupCommit,
         outbox: Outbox,
         clock: Clock,
+        probe: Callable[[], Awaitable[None]],
     ) -> None:
         self.name = writer.replica
         self.secret = secret
@@ -80,6 +82,8 @@ class Replica:
         self._commits = commits
         self._outbox = outbox
         self._clock = clock
+        #: Tries whether something can be committed. Raises StorageError.
+        self._probe = probe
         self._follower: Follower | None = None
         #: The configuration of each live replica.
         self._configs: Mapping[str, str] = {self.name: ""}
@@ -226,6 +230,10 @@ class Replica:
 
     async def _beat(self) -> None:
         began, wall = self._clock.elapsed(), self._clock.now()
+        if self._writer.failing_for() >= STUCK:
+            # No report is tried any more.
+            with suppress(StorageError):
+                await self._probe()
         is_stuck = self._writer.failing_for() >= STUCK
         may_lead = abs(self.clock_offset) < LEADING_OFFSET and not is_stuck
         records = self._writer.failing_since is None

@@ -110,6 +110,7 @@ class PostgresStore:
             self._commits,
             self.outbox,
             clock,
+            self._writes.probe,
         )
         connections.writer.on_connect = self._begin_writing
         self._size = 0
