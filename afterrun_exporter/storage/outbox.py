@@ -200,13 +200,15 @@ class Outbox:
                     before = {
                         one.labels: self._notices.get(one.labels) for one in changed
                     }
-                    lost = await self._write(Changes(notices=tuple(changed))) or ()
-                    overtaken.update(lost)
+                    overtaken_jobs = (
+                        await self._write(Changes(notices=tuple(changed))) or ()
+                    )
+                    overtaken.update(overtaken_jobs)
                     # Another replica may have changed some of them meanwhile.
                     self._apply(
                         one
                         for one in changed
-                        if one.job not in lost
+                        if one.job not in overtaken_jobs
                         and self._notices.get(one.labels) is before[one.labels]
                     )
         return overtaken

@@ -101,14 +101,14 @@ class Pulse:
 
 
 async def register(
-    connection: asyncpg.Connection, replica: str, config: str, known: int
+    connection: asyncpg.Connection, replica: str, config: str, known_number: int
 ) -> int:
     """Return a number for a new writer, which no other one ever had.
 
-    It is greater than *known*, the greatest known one: a server that was replaced by a
-    standby, or restored, may lack the last numbers.
+    It is greater than *known_number*, the greatest known one: a server that was
+    replaced by a standby, or restored, may lack the last numbers.
     """
-    number: int = await connection.fetchval(_REGISTER, replica, config, known)
+    number: int = await connection.fetchval(_REGISTER, replica, config, known_number)
     return number
 
 

@@ -147,6 +147,8 @@ class Commits:
 
 async def register(connection: asyncpg.Connection, writer: Writer) -> None:
     """Give *writer* a new number."""
-    known = writer.greatest_number()
-    number = await beat.register(connection, writer.replica, writer.config, known)
+    known_number = writer.greatest_number()
+    number = await beat.register(
+        connection, writer.replica, writer.config, known_number
+    )
     writer.begin(number)

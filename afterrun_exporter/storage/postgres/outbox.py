@@ -74,8 +74,8 @@ async def save(
     if changes.notices:
         rows = [(*notice_row(one), stamps.get(one.job, 0)) for one in changes.notices]
         names = (*NOTICE, "stamp")
-        lost = await connection.fetch(_SAVE, *columns(names, rows))
-        overtaken = {job for (job,) in lost}
+        jobs = await connection.fetch(_SAVE, *columns(names, rows))
+        overtaken = {job for (job,) in jobs}
     notes: list[tuple[object, ...]] = [
         (labels, encode_deliveries(states), None, None)
         for labels, states in changes.deliveries.items()
