@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -54,9 +55,15 @@ def files(config: Config, base: Mapping[str, Any] | None = None) -> Mapping[str,
         config.label_keys,
         config.alertmanager,
         base,
-        grafana.dashboards(config.label_keys),
+        dashboards(config.label_keys),
     )
     return {path.name: text for path, text in made.items()}
+
+
+@cache
+def dashboards(label_keys: tuple[str, ...]) -> Mapping[str, str]:
+    """Return the dashboards, which take longer than the rest."""
+    return grafana.dashboards(label_keys)
 
 
 def rules(config: Config) -> Mapping[str, Any]:
