@@ -209,6 +209,10 @@ class ReplicaStore(MemoryStore):
         self.outbox.replace(newer, [one for one in notices if one.job in newer])
         self._commits.adopt(newer)
 
+    def lose(self, job: str) -> None:
+        """Find that the database does not know *job* any more."""
+        self._commits.adopt({job: Committed(None, 0)})
+
     def read_outbox(self) -> None:
         """Read the notifications and deliveries that the leader before has stored."""
         jobs = {one.job for one in self.outbox.notices.values()}

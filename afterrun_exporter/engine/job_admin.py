@@ -36,9 +36,6 @@ from afterrun_exporter.storage.store import Change, Decide
 Description = Mapping[str, Any]
 
 
-#: The most descriptions of one job that others may precede at the same time.
-MOST_ROUNDS: Final = 5
-
 #: The most characters of a description in JSON.
 MAX_DESCRIPTION: Final = 16_384
 
@@ -155,12 +152,11 @@ class JobAdmin:
         unusable: Mapping[str, Unusable] = MappingProxyType({}),
     ) -> list[Job]:
         """Apply descriptions of several jobs, all of them or none; see `describe`."""
-        for _ in range(MOST_ROUNDS):
-            try:
-                return await self._describe_all(descriptions, unusable)
-            except JobChangedError:
-                await self._service.catch_up()
-        return await self._describe_all(descriptions, unusable)
+        try:
+            return await self._describe_all(descriptions, unusable)
+        except JobChangedError:
+            await self._service.catch_up()
+            return await self._describe_all(descriptions, unusable)
 
     async def create(self, name: str, description: Description) -> Job:
         """Apply the description of a new job, as `describe` does.

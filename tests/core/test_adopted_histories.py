@@ -16,7 +16,7 @@ from afterrun_exporter.core.history import (
 )
 from afterrun_exporter.core.model import Job, Outcome, Run, SlowerThan, SuccessRatio
 from afterrun_exporter.core.state import JobState
-from afterrun_exporter.core.windows import NO_HISTORY
+from afterrun_exporter.core.windows import NO_HISTORY, Ratio
 from tests.copies import replace
 from tests.core.jobs import SETTINGS
 
@@ -92,3 +92,39 @@ def test_twice() -> None:
 
     assert again == once
     assert len(again.history) == 3
+
+
+def test_without_new_runs_only_time_has_passed() -> None:
+    runs = [run_of(number, Outcome.OK, 100.0 * number) for number in (1, 2, 3)]
+    packed = pack(filter(None, map(past, runs)))
+    stored = JobState(created_at=0.0, due_after=0.0, runs_total=3)
+    once = adopted(JOBS[0], stored, NO_HISTORY, packed, 300.0, FEW)
+
+    later = adopted(JOBS[0], stored, once.history, b"", 1360.0, FEW)
+
+    assert [one.number for one in pasts(later.history)] == [2, 3]
+    assert once.success_ratio == Ratio(3, 3)
+    assert later.success_ratio == Ratio(0, 0)
+
+
+def test_of_a_job_without_windows_there_is_none() -> None:
+    stored = JobState(created_at=0.0, due_after=0.0, runs_total=3)
+
+    assert adopted(JOBS[2], stored, NO_HISTORY, b"", 300.0, FEW) is stored
+
+
+def test_runs_that_ended_in_another_order_are_counted_as_well() -> None:
+    ends = (100.0, 900.0, 500.0, 40.0)
+    runs = [run_of(number, Outcome.OK, end) for number, end in enumerate(ends, start=1)]
+    stored = JobState(created_at=0.0, due_after=0.0, runs_total=4)
+    history = NO_HISTORY
+    for run in runs:
+        packed = pack(filter(None, [past(run)]))
+        state = adopted(JOBS[0], stored, history, packed, 1000.0, FEW)
+        history = state.history
+
+    # A window of 1,000 seconds and a quarter more, for its edge.
+    assert [one.number for one in pasts(history)] == [1, 2, 3, 4]
+    assert state.success_ratio == Ratio(4, 4)
+    late = adopted(JOBS[0], stored, history, b"", 1300.0, FEW)
+    assert [one.number for one in pasts(late.history)] == [1, 2, 3]

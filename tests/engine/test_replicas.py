@@ -23,7 +23,7 @@ from tests.copies import replace
 from tests.core.jobs import at
 from tests.fakes import ManualClock
 from tests.postgres_replicas import in_postgres
-from tests.replicas import Backend, InMemory, World
+from tests.replicas import Backend, InMemory, ReplicaStore, World
 from tests.services import job_config
 
 MINUTE = 60.0
@@ -567,3 +567,41 @@ async def test_a_job_that_cannot_be_evaluated_holds_up_no_change_of_others(
 
     assert b.state("hourly").recorded == 1
     assert set(b.service.take_failed_jobs()) == {"flaky"}
+
+
+async def test_a_replica_that_does_not_lead_registers_the_jobs_it_alone_has(
+    world: World,
+) -> None:
+    """So that they are there, whenever the others get their configuration."""
+    more = replace(CONFIG, jobs={**CONFIG.jobs, "more": Job(name="more")}, digest="2")
+    later = await world.start("c", more)
+    await world.look()
+
+    assert not later.leads
+    assert later.state("more").configured
+    assert world.processes["a"].service.job("more") is None
+
+
+@pytest.mark.parametrize(
+    ("job", "is_retired"), [("new", False), ("new", True), ("hourly", False)]
+)
+async def test_a_job_that_a_replaced_server_has_lost_is_new_again(
+    backend: Backend, clock: ManualClock, job: str, is_retired: bool
+) -> None:
+    world = World(backend, clock, CONFIG)
+    process = await world.start("a")
+    await process.report(job)
+    if is_retired:
+        await process.admin.retire(job)
+    store = process.store
+    assert isinstance(store, ReplicaStore)
+    before = store.states[job]
+    del store.database.states[job]
+    store.lose(job)
+
+    assert job not in process.service.names or job in CONFIG.jobs
+    result = await process.report(job)
+    assert result.run is not None
+    # The fake has kept the run itself.
+    assert result.run.number == before.recorded
+    await world.close()

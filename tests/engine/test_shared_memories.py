@@ -6,16 +6,19 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from typing import NoReturn
 
 import pytest
 from pytest_aiohttp.plugin import AiohttpClient
+from structlog.testing import capture_logs
 
 from afterrun_exporter.config import default
 from afterrun_exporter.core.job_config import plain_job
 from afterrun_exporter.core.model import Job
-from afterrun_exporter.engine.leader_work import LeaderWork
+from afterrun_exporter.engine.leader_work import LeaderWork, leader_works
+from afterrun_exporter.engine.periodic import running
 from afterrun_exporter.engine.pushed_metrics import PushedMetrics
-from afterrun_exporter.errors import PingError
+from afterrun_exporter.errors import JobChangedError, PingError, StorageError
 from afterrun_exporter.server.security import SecuritySettings
 from tests.copies import replace
 from tests.core.jobs import at
@@ -93,8 +96,66 @@ class TestPushedMetrics:
             with pytest.raises(PingError, match="pushed_bytes"):
                 await self.push(one, "m 1\n", region="us")
 
+    async def test_are_read_again_when_the_database_responds(
+        self, world: World, pushed: list[PushedMetrics], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def failing() -> NoReturn:
+            raise StorageError("connection lost")
+
+        other = world.processes["b"]
+        monkeypatch.setattr(other.store, "pushed", failing)
+        await self.push(pushed[0], "m 1\n")
+        with capture_logs() as logs:
+            await world.live(1)
+        monkeypatch.undo()
+        assert "pushed_metrics_not_read" in {one["event"] for one in logs}
+        await self.push(pushed[1], "n 2\n")
+
+        assert b"m{" in pushed[1].page()
+
+
+class TestDescriptions:
+    async def test_at_once_are_applied_one_after_the_other(
+        self, clock: ManualClock
+    ) -> None:
+        world = World(InMemory(clock), clock, default().job_config)
+        admins = [(await world.start(name)).admin for name in ("a", "b")]
+        await asyncio.gather(
+            *(
+                admin.describe("new", {"every": every, "grace": "1m"})
+                for admin, every in zip(admins, ("1h", "2h"), strict=True)
+            )
+        )
+        await world.look()
+
+        assert admins[0].description("new") == admins[1].description("new")
+        with pytest.raises(JobChangedError, match="described by another request"):
+            await asyncio.gather(
+                *(
+                    admin.create("newer", {"every": every})
+                    for admin, every in zip(admins, ("1h", "2h"), strict=True)
+                )
+            )
+        await world.close()
+
 
 class TestWorkOfTheLeader:
+    async def test_is_looked_for_again_and_again(
+        self, world: World, clock: ManualClock
+    ) -> None:
+        done: list[float] = []
+
+        async def noted() -> None:
+            done.append(clock.now())
+
+        (work,) = leader_works(world.processes["a"].service, noted)
+        async with running(work.task().run(clock)):
+            await world.live(3)
+            work.request()
+            await world.live(3)
+
+        assert len(done) == 2
+
     async def test_is_done_by_the_leader_and_again_by_the_next_one(
         self, world: World
     ) -> None:

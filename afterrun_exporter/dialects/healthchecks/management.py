@@ -24,7 +24,7 @@ from afterrun_exporter.dialects.healthchecks.management_request import (
     ManagementRequest,
     api_handler,
 )
-from afterrun_exporter.engine.job_admin import IDENTITY, MOST_ROUNDS
+from afterrun_exporter.engine.job_admin import IDENTITY
 from afterrun_exporter.errors import (
     JobChangedError,
     PingError,
@@ -36,6 +36,9 @@ from afterrun_exporter.storage.store import AlertFilter
 
 #: The most pings in a list, and the most alerts that flips are derived from.
 MOST: Final = 1000
+
+#: The most names of a new check that other replicas choose first.
+MOST_ROUNDS: Final = 5
 #: The most characters of runs to read.
 SIZE: Final = 16_000_000
 
