@@ -41,6 +41,7 @@ UPDATE counters SET value = most.writer
 FROM (SELECT coalesce(max(stamp), 0) >> 32 AS writer FROM jobs) AS most
 WHERE name = 'writer' AND value < most.writer
 """
+# A lease that ends later than any can was taken while the clock was ahead.
 _BEAT: Final = f"""
 WITH time AS MATERIALIZED (
     SELECT extract(epoch FROM clock_timestamp())::float8 AS now
@@ -54,6 +55,7 @@ WITH time AS MATERIALIZED (
     SET replica = excluded.replica, until = excluded.until,
         term = l.term + (l.replica <> excluded.replica)::int
     WHERE l.replica = excluded.replica OR l.until < clock_timestamp()
+        OR l.until > clock_timestamp() + interval '{2 * LEASE} s'
     RETURNING term
 ), alive AS (
     INSERT INTO service AS s (one, alive_at) SELECT true, now FROM time WHERE $5

@@ -98,6 +98,7 @@ class Replica:
         self._fresh_at: tuple[float, float] | None = None
         self._beat_at = self._resync_at = -float("inf")
         self._lead_until = -float("inf")
+        self._has_led = False
         #: The connections until the last comparison of all stamps.
         self._compared = 0
         self._failure = ""
@@ -268,7 +269,11 @@ class Replica:
         self.clock_offset = offset
 
     async def _note_lease(self, pulse: Pulse, began: float) -> None:
-        if not pulse.is_leader or abs(self.clock_offset) >= LEADING_OFFSET:
+        leads = pulse.is_leader and abs(self.clock_offset) < LEADING_OFFSET
+        if leads != self._has_led:
+            log.info("leading" if leads else "leading_ended", replica=self.name)
+        self._has_led = leads
+        if not leads:
             self._lead_until = -float("inf")
             return
         if not self.is_leader:

@@ -6,11 +6,12 @@ from typing import Any
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from afterrun_exporter.clock import stopwatch
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage.postgres import beat
-from afterrun_exporter.storage.postgres.beat import DOWN, LEASE
+from afterrun_exporter.storage.postgres.beat import DOWN, LEASE, Pulse
 from afterrun_exporter.storage.postgres.replica import FRESH, STUCK
 from afterrun_exporter.storage.postgres.store import PostgresStore
 from afterrun_exporter.storage.store import update
@@ -42,6 +43,32 @@ async def test_the_first_replica_leads_and_another_takes_over(
 
         assert (second.is_leader, third.is_leader) == (False, True)
         assert postgres.psql("SELECT term FROM leader") == "3"
+
+
+async def test_a_lease_of_a_clock_that_was_ahead_does_not_last(
+    postgres: Database,
+) -> None:
+    """The clock of the database may be corrected, or that of a standby is behind."""
+    async with replicas(postgres, 2) as stores:
+        first, second = (store.replicas for store in stores)
+        postgres.psql("UPDATE leader SET until = until + interval '1 hour'")
+        first._lead_until = -1e9
+
+        second._beat_at = -1e9
+        await second.look()
+
+        assert (first.is_leader, second.is_leader) == (False, True)
+
+
+async def test_the_log_has_the_begin_and_end_of_the_lead(postgres: Database) -> None:
+    async with replicas(postgres, 1) as (store,):
+        with capture_logs() as logs:
+            for offset in (10.0, 10.0, 0.0, 0.0):
+                store.replicas.clock_offset = offset
+                lease = Pulse(0.0, is_known=True, is_leader=True, last_downtime=None)
+                await store.replicas._note_lease(lease, 0.0)
+
+        assert [one["event"] for one in logs] == ["leading_ended", "leading"]
 
 
 async def test_a_leader_that_stood_still_knows_that_its_lease_is_over(
