@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import ClassVar
+from typing import ClassVar, Final
+
+#: The end of the message of an error after which the database may have committed.
+UNCERTAIN: Final = "nothing is known to be recorded"
 
 
 class AfterRunError(Exception):

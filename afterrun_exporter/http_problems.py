@@ -21,7 +21,7 @@ from aiohttp.typedefs import Handler
 
 from afterrun_exporter import errors
 from afterrun_exporter.auth.redaction import without_key
-from afterrun_exporter.errors import AfterRunError, StorageError
+from afterrun_exporter.errors import UNCERTAIN, AfterRunError, StorageError
 
 CONTENT_TYPE: Final = "application/problem+json"
 
@@ -115,7 +115,9 @@ def problem_of(error: Exception, **more: Any) -> dict[str, Any]:
         return problem(500, "internal server error; see the log of the daemon", **more)
     detail = str(error)
     if error.kind == StorageError.kind:
-        detail += "; nothing was recorded: send it again"
+        if not detail.endswith(UNCERTAIN):
+            detail += "; nothing was recorded"
+        detail += ": send it again"
     return problem(status, detail, error.kind, **more)
 
 

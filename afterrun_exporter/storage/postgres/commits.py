@@ -10,7 +10,11 @@ import asyncpg
 from afterrun_exporter.clock import stopwatch
 from afterrun_exporter.core.notifications import AlertNotification
 from afterrun_exporter.core.state import JobState
-from afterrun_exporter.errors import StorageError
+from afterrun_exporter.errors import (
+    UNCERTAIN,
+    StorageError,
+    UnreachableStorageError,
+)
 from afterrun_exporter.storage.group_commit import NONE_LOST, Committed, Lost, Writes
 from afterrun_exporter.storage.outbox import Outbox
 from afterrun_exporter.storage.postgres import beat, loading
@@ -90,10 +94,13 @@ class Commits:
             raise
         except (*FAULTS, StorageError) as error:
             link.drop()
+            if isinstance(error, UnreachableStorageError):
+                # Nothing was sent.
+                raise
             name, reason = self._connections.address.name, link.reason(error)
             self._writer.failed(began, reason)
             raise StorageError(
-                f"cannot write to {name}: {reason}; nothing is known to be recorded"
+                f"cannot write to {name}: {reason}; {UNCERTAIN}"
             ) from None
         except BaseException:
             link.drop()
