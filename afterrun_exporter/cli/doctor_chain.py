@@ -35,6 +35,8 @@ _ALERTING: Final = (
     'alerting: {{alertmanagers: [{{static_configs: [{{targets: ["{}"]}}]}}]}}'
 )
 DEFAULT_ALERTMANAGER: Final = "http://localhost:9093"
+#: The beginning of the response of a daemon that does not accept requests yet.
+NOT_READY: Final = "AfterRun exporter is not ready"
 
 
 @dataclass(slots=True)
@@ -56,7 +58,18 @@ def daemon_findings(daemon: Program, has_token: bool, facts: DaemonFacts) -> Fin
         yield Finding("daemon", FAILED, error.detail, error.fix)
         return
     if ready.status != HTTPStatus.OK:
-        yield Finding("daemon", FAILED, ready.problem, "see its log, or correct --url")
+        text = ready.body.decode("utf-8", "replace").strip()
+        if text.startswith(NOT_READY):
+            yield Finding(
+                "daemon",
+                FAILED,
+                f"{daemon.url}: {text}",
+                "see its log; other replicas of it may be ready: check one with --url",
+            )
+        else:
+            yield Finding(
+                "daemon", FAILED, ready.problem, "see its log, or correct --url"
+            )
         return
     metrics = daemon.request("/metrics")
     if metrics.status == HTTPStatus.OK:

@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from afterrun_exporter.clock import Clock
+from afterrun_exporter.errors import OutdatedError
 from afterrun_exporter.http_problems import HEADERS, logged_problem
 from afterrun_exporter.page.common_context import Site
 from afterrun_exporter.page.rendering import page
@@ -45,7 +46,12 @@ def errors_as_pages(site: Site, clock: Clock) -> Middleware:
         except Exception as error:  # noqa: BLE001 - it becomes the answer
             problem = logged_problem(error, request.method, request.path)
             answer = await _page(
-                site, clock, request, problem["status"], problem["detail"]
+                site,
+                clock,
+                request,
+                problem["status"],
+                problem["detail"],
+                is_outdated=isinstance(error, OutdatedError),
             )
             # WWW-Authenticate makes a browser ask for a password.
             answer.headers.extend(HEADERS.get(problem["status"], ()))
@@ -63,7 +69,13 @@ def _is_for_people(request: web.Request, site: Site) -> bool:
 
 
 async def _page(
-    site: Site, clock: Clock, request: web.Request, status: int, detail: str
+    site: Site,
+    clock: Clock,
+    request: web.Request,
+    status: int,
+    detail: str,
+    *,
+    is_outdated: bool = False,
 ) -> web.Response:
     return await page(
         "error.html",
@@ -72,4 +84,5 @@ async def _page(
         title=HTTPStatus(status).phrase,
         detail=f"{detail[0].upper()}{detail[1:]}",
         near=[],
+        is_outdated=is_outdated,
     )

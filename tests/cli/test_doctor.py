@@ -10,6 +10,7 @@ from threading import Thread
 import pytest
 from click.testing import CliRunner
 
+from afterrun_exporter.cli.doctor_chain import DaemonFacts, daemon_findings
 from afterrun_exporter.cli.doctor_findings import Program, clock_finding
 from afterrun_exporter.cli.group import afterrun
 from afterrun_exporter.clock import SystemClock
@@ -19,13 +20,16 @@ class Skewed(BaseHTTPRequestHandler):
     """Answers with a clock that is ahead."""
 
     ahead = 0.0
+    status = 200
+    body = b""
 
     def do_GET(self) -> None:
-        self.send_response_only(200)
+        self.send_response_only(self.status)
         self.send_header(
             "Date", formatdate(SystemClock().now() + self.ahead, usegmt=True)
         )
         self.end_headers()
+        self.wfile.write(self.body)
 
     def log_message(self, *_: object) -> None:
         """Print nothing."""
@@ -86,3 +90,18 @@ def test_an_option_that_cannot_be_used_is_refused(
 
     assert result.exit_code in {1, 2}
     assert problem in result.stderr
+
+
+def test_a_daemon_that_is_not_ready_gives_the_reason(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "AfterRun exporter is not ready: the database was last read 7 s ago."
+    monkeypatch.setattr(Skewed, "status", 503)
+    monkeypatch.setattr(Skewed, "body", f"{text}\n".encode())
+
+    finding, *others = daemon_findings(
+        Program("AfterRun", server, "--url"), False, DaemonFacts()
+    )
+
+    assert (finding.status, others) == ("failed", [])
+    assert finding.detail == f"{server}: {text}"

@@ -130,7 +130,9 @@ async def test_a_page_gives_the_reason(asking: Client) -> None:
     response = await asking.get("/", headers={"Accept": "text/html"})
 
     assert response.status == 503
-    assert f"This replica may be out of date: {REASON}" in await response.text()
+    text = await response.text()
+    assert f"This replica may be out of date: {REASON}" in text
+    assert 'href="./runbook#afterrunexporterdown"' in text
 
 
 async def test_metrics_are_refused_as_a_whole(asking: Client) -> None:
