@@ -13,6 +13,7 @@ import click
 from afterrun_exporter.cli.storage_flags import StorageFlags, storage_path_option
 from afterrun_exporter.core.plurals import plural
 from afterrun_exporter.errors import StorageError
+from afterrun_exporter.storage.location import is_url
 from afterrun_exporter.storage.sqlite.backup import Contents, back_up
 
 #: Gives the daemon priority on a busy machine.
@@ -29,8 +30,15 @@ def backup(file: Path, storage_path: str | None, force: bool) -> None:
     """Copy the database to FILE, also while the daemon is running.
 
     The copy is one file, contains every report that was acknowledged before it began,
-    and is checked. FILE appears when the copy is complete.
+    and is checked. FILE appears when the copy is complete. Back up a database in
+    PostgreSQL with pg_dump.
     """
+    if is_url(str(file)):
+        click.echo(
+            "afterrun: FILE is a URL: use pg_dump for a database in PostgreSQL",
+            err=True,
+        )
+        sys.exit(1)
     with suppress(OSError):
         os.nice(_NICE)
     try:

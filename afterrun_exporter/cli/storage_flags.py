@@ -132,6 +132,11 @@ def checked_path(text: str) -> Path:
     path = Path(text)
     if path == Path():
         raise ValueError(f"{PATH} is empty: use the path of a file")
+    if text.startswith("sqlite:"):
+        raise ValueError(
+            f"{PATH} {text!r} would be a file of that name: use the path alone, "
+            f"{PATH}={text.removeprefix('sqlite:') or DEFAULT}"
+        )
     if path == Path(":memory:"):
         raise ValueError(
             f"{PATH} {text!r} would not survive a restart: use the path of a file"

@@ -60,8 +60,13 @@ class DatabaseUrl:
                 f"the password file {str(file)!r} is not UTF-8"
             ) from None
         password = text.removesuffix("\n").removesuffix("\r")
-        if not password:
+        if not password.strip():
             raise StorageError(f"the password file {str(file)!r} is empty")
+        if "\n" in password:
+            raise StorageError(
+                f"the password file {str(file)!r} has several lines: write the password "
+                "alone into it"
+            )
         return password
 
 
@@ -82,7 +87,11 @@ def parse_url(text: str, password_file: Path | None = None) -> DatabaseUrl:
     """
     match = _SCHEME.match(text)
     if match is None or match[1].lower() not in SCHEMES:
-        scheme = f", {match[0]!r} is another kind" if match else ""
+        scheme = (
+            f", {match[0]!r} is another kind; for SQLite use the path of a file"
+            if match
+            else ""
+        )
         raise ValueError(f"this is no URL like {EXAMPLE}{scheme}")
     try:
         from afterrun_exporter.storage.postgres.address import (  # noqa: PLC0415

@@ -80,7 +80,7 @@ def test_two_databases_are_logged_without_a_password(
             (
                 "--storage.path: this is no URL like "
                 "postgresql://afterrun@db.example:5432/afterrun, "
-                "'mysql://' is another kind"
+                "'mysql://' is another kind; for SQLite use the path of a file"
             ),
         ),
         (
@@ -98,6 +98,14 @@ def test_two_databases_are_logged_without_a_password(
                 "--storage.path: cannot use database postgresql://db:none/x: the port "
                 "'none' is not a number from 1 to 65535; unknown parameter 'sslmod'; did "
                 "you mean 'sslmode'?"
+            ),
+        ),
+        (
+            ["--storage.path=sqlite:old.db"],
+            {},
+            (
+                "--storage.path 'sqlite:old.db' would be a file of that name: use the "
+                "path alone, --storage.path=old.db"
             ),
         ),
         (

@@ -122,3 +122,25 @@ def test_two_passwords_are_refused(tmp_path: Path) -> None:
         parse_url(f"postgresql://a:{SECRET}@db/x", tmp_path / "password")
 
     assert SECRET not in str(it.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("", "is empty"),
+        (" \n", "is empty"),
+        ("a\nb\n", "has several lines: write the password alone into it"),
+        ("\na\n", "has several lines: write the password alone into it"),
+    ],
+)
+def test_a_password_file_has_one_line(
+    tmp_path: Path, content: str, problem: str
+) -> None:
+    file = tmp_path / "password"
+    file.write_text(content)
+    url = parse_url("postgresql://a@db/x", file)
+
+    with pytest.raises(StorageError) as refusal:
+        url.password()
+
+    assert str(refusal.value) == f"the password file {str(file)!r} {problem}"

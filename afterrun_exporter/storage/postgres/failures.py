@@ -131,7 +131,7 @@ _REASONS: Final[tuple[tuple[type[BaseException] | tuple[type[BaseException], ...
     (socket.gaierror, "unknown host: {}"),
     (ConnectionRefusedError, "connection refused: is PostgreSQL running there?"),
     (_POOLED, f"{{}}: {POOLER_HINT}"),
-    (asyncpg.InvalidPasswordError, "{}: check user and password"),
+    (asyncpg.InvalidPasswordError, "{}: check the user, and the password or its file"),
     (asyncpg.InvalidAuthorizationSpecificationError, "{}"),
     (asyncpg.InvalidCatalogNameError, "{}: create it with `createdb`"),
     (
