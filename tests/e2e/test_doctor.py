@@ -263,7 +263,10 @@ BROKEN: list[tuple[list[Edit], dict[str, tuple[str, str]]]] = [
         [_twice, _other_text("afterrun_storage_errors_total", "afterrun_errors_total")],
         {
             "scrape": ("every alert is doubled", "remove all but one"),
-            "alerting rules": ("AfterRunStorageFailing is different", "rule_files"),
+            "alerting rules": (
+                "AfterRunStorageFailing, AfterRunReplicaStorageFailing are different",
+                "rule_files",
+            ),
         },
     ),
     (
