@@ -231,6 +231,10 @@ class ReplicaStore(MemoryStore):
         self.database.revisions["pushed"] += 1
         return await super().save_pushed(group)
 
+    async def drop_pushed(self, labels: Any) -> None:
+        await super().drop_pushed(labels)
+        self.database.revisions["pushed"] += 1
+
     async def add_receivers(self, added: Any) -> Any:
         self.database.revisions["receivers"] += 1
         return await super().add_receivers(added)

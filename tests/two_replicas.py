@@ -20,7 +20,7 @@ import tests.fakes
 from afterrun_exporter import app
 from afterrun_exporter.alertmanager.receivers import Receivers
 from afterrun_exporter.api import routes as api
-from afterrun_exporter.clock import Clock
+from afterrun_exporter.clock import Clock, yield_to_loop
 from afterrun_exporter.core.job_config import JobConfig
 from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.pushed_metrics import PushedMetrics
@@ -220,6 +220,8 @@ def _app_of_both(
         if twin.job_config is not service.job_config:
             await twin.reconfigure(service.job_config)
         _look(service, twin)
+        # Pushed metrics are read again in a task.
+        await yield_to_loop()
         try:
             if next(turns):
                 return await second._handle(request)

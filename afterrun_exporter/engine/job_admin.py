@@ -163,15 +163,24 @@ class JobAdmin:
 
         Raises JobChangedError if another replica has just created it.
         """
-        (job,) = await self._describe_all({name: description}, {})
+        (job,) = await self._describe_all({name: description}, {}, is_new=True)
         return job
 
     async def _describe_all(
         self,
         descriptions: Mapping[str, Description],
         unusable: Mapping[str, Unusable],
+        *,
+        is_new: bool = False,
     ) -> list[Job]:
         async with self._service.changing:
+            for name in descriptions:
+                # Another replica may have created it while this request waited.
+                if is_new and self._service.job(name) is not None:
+                    raise JobChangedError(
+                        f"job {name!r} was created by another request at the same "
+                        "time: send it again"
+                    )
             texts = {
                 name: self._description_text(name, description)
                 for name, description in descriptions.items()

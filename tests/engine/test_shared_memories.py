@@ -136,6 +136,9 @@ class TestDescriptions:
                     for admin, every in zip(admins, ("1h", "2h"), strict=True)
                 )
             )
+        await world.look()
+        with pytest.raises(JobChangedError, match="created by another request"):
+            await admins[0].create("newer", {"every": "3h"})
         await world.close()
 
 
