@@ -76,8 +76,10 @@ class Commits:
     async def probe(self) -> None:
         """Commit nothing, as far as that can be: it waits for the same tables.
 
-        Raises StorageError.
+        Raises StorageError, also if a commit is in progress, which shows the same.
         """
+        if self._connections.writer.is_busy:
+            raise StorageError("a commit is in progress")
         await self._commit((), ())
 
     async def _commit(

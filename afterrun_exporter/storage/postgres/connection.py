@@ -74,6 +74,11 @@ class Link:
         #: The number of connections so far.
         self.connections = 0
 
+    @property
+    def is_busy(self) -> bool:
+        """True while it is in use."""
+        return self._lock.locked()
+
     async def run(self, act: Act[T]) -> T:
         """Return the result of *act*: with a pooler, in one transaction.
 

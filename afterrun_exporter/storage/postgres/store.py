@@ -67,6 +67,10 @@ from afterrun_exporter.storage.store import (
 #: Seconds from one measurement of the size, or deletion of old changes, to the next.
 UPKEEP: Final = 60.0
 
+#: Seconds from one attempt to commit to the next, if there are no reports: all replicas
+#: must know soon that none can record anything.
+TRY: Final = 2.0
+
 _SIZE: Final = "SELECT pg_database_size(current_database())"
 _PROBE: Final = "UPDATE writers SET seen_at = clock_timestamp() WHERE id = $1"
 
@@ -159,7 +163,7 @@ class PostgresStore:
             stack.push_async_callback(connections.close)
             stack.push_async_callback(store._leave)
             stack.push_async_callback(store.replicas.stop)
-            for loop in (store.replicas.run(), store._keep_up()):
+            for loop in (store.replicas.run(), store._keep_up(), store._keep_trying()):
                 stack.push_async_callback(_cancel, asyncio.create_task(loop))
             stack.push_async_callback(store.close)
             yield store
@@ -342,6 +346,13 @@ class PostgresStore:
             await self._clock.sleep(UPKEEP)
             with suppress(StorageError):
                 await self._upkeep()
+
+    async def _keep_trying(self) -> None:
+        """Find out whether commits succeed, until canceled."""
+        while True:
+            await self._clock.sleep(TRY)
+            with suppress(StorageError):
+                await self._writes.probe()
 
     async def _upkeep(self) -> None:
         """Measure the size, and as the leader delete old changes. Raises StorageError."""
