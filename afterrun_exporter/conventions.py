@@ -209,7 +209,7 @@ HELP: Final = {
     FETCH_SUCCESSFUL: "Whether the last fetch of the configuration was successful.",
     FETCH_TIMESTAMP: "Unix time of the last successful fetch of the configuration, 0 if none.",
     COMMIT_DURATION: "Duration of commits to the database, including fsync.",
-    STORAGE_ERRORS: "Total number of failed transactions; nothing of them was recorded.",
+    STORAGE_ERRORS: "Total number of failed transactions and reads of the database.",
     CLOCK_STEPS: "Total number of steps of the system clock by more than a second.",
     CLOCK: "Current Unix time of the clock of the exporter.",
     PAUSES: "Total number of times that the daemon was suspended for 5 seconds or more.",
