@@ -9,5 +9,5 @@ from afterrun_exporter.errors import StorageError
 if find_spec("asyncpg") is None:
     raise StorageError(
         "the package asyncpg is not installed, which PostgreSQL requires: "
-        "pip install 'afterrun-exporter[postgres]'"
+        "pip install 'afterrun-exporter[postgres]', or in a clone '.[postgres]'"
     )
