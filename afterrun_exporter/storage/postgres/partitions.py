@@ -36,6 +36,8 @@ _BUSY: Final = (
 #: Another replica created it, or runs of the day are in the other partition already.
 _NEEDLESS: Final = (
     asyncpg.DuplicateTableError,
+    # Of its row type: so PostgreSQL reports a table of the same moment.
+    asyncpg.DuplicateObjectError,
     asyncpg.UniqueViolationError,
     asyncpg.CheckViolationError,
 )

@@ -62,6 +62,21 @@ async def test_a_day_with_runs_elsewhere_gets_no_partition(postgres: Database) -
         assert await partitions.days(connection) == [OLD + 1]
 
 
+async def test_replicas_that_create_a_day_at_once_create_it_once(
+    postgres: Database,
+) -> None:
+    """Which error the later one gets depends on the moment."""
+    async with connected(postgres) as one, connected(postgres) as another:
+        for day in range(OLD, OLD + 15):
+            await asyncio.gather(
+                partitions.create(one, day), partitions.create(another, day)
+            )
+        assert await partitions.days(one) == [*range(OLD, OLD + 15)]
+
+        await one.execute(f"CREATE TYPE {partitions.name_of(OLD - 1)} AS ENUM ()")
+        await partitions.create(another, OLD - 1)
+
+
 async def test_old_days_are_dropped_without_the_last_runs_of_jobs(
     postgres: Database,
 ) -> None:
