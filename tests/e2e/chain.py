@@ -59,12 +59,17 @@ class Addresses:
     webhook: int
 
 
-def assemble(directory: Path, config: Path, pace: Pace = Pace()) -> Chain:
-    """Return the chain for *config*, an afterrun.yml; its files are in *directory*."""
+def assemble(
+    directory: Path, config: Path, pace: Pace = Pace(), storage: str = ""
+) -> Chain:
+    """Return the chain for *config*, an afterrun.yml; its files are in *directory*.
+
+    *storage* is the URL of a database; without one, it is a file.
+    """
     at = Addresses(*(network.free_port() for _ in range(5)))
     inbox = Inbox(directory / "mails", directory / "webhook.jsonl")
     return Chain(
-        daemon=daemon(directory, config, at.daemon),
+        daemon=daemon(directory, config, at.daemon, storage),
         prometheus=_prometheus(directory, at, pace),
         alertmanager=_alertmanager(directory, at),
         mail_server=_mail_server(directory, at.smtp, inbox.maildir),
@@ -76,7 +81,7 @@ def assemble(directory: Path, config: Path, pace: Pace = Pace()) -> Chain:
     )
 
 
-def daemon(directory: Path, config: Path, port: int) -> Process:
+def daemon(directory: Path, config: Path, port: int, storage: str = "") -> Process:
     """Return the daemon, as `afterrun serve` starts it."""
     script = Path(sys.executable).with_name("afterrun")
     if not script.exists():
@@ -85,7 +90,7 @@ def daemon(directory: Path, config: Path, port: int) -> Process:
         script,
         "serve",
         f"--config.file={config}",
-        f"--storage.path={directory / 'afterrun.db'}",
+        f"--storage.path={storage or directory / 'afterrun.db'}",
         f"--web.listen-address={network.LOOPBACK}:{port}",
     ]
     return _program("afterrun", command, directory, f"{url(port)}/-/ready")

@@ -11,6 +11,7 @@ import pytest
 
 from afterrun_exporter import conventions as names
 from tests.dashboards import BOARDS, filled, queries
+from tests.postgres import Server
 
 from . import network
 from .backup import Backup
@@ -70,17 +71,22 @@ LABEL_VALUES = re.compile(r"label_values\((?P<series>.+), (?P<label>\w+)\)")
 QUERIES = dict(queries(VALUES))
 
 #: Two scrapes, for the rates, on a busy machine.
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 @pytest.fixture(scope="module")
-def prometheus(launch: Launch, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return where Prometheus is; it has seen all that can go wrong."""
+def prometheus(
+    launch: Launch, tmp_path_factory: pytest.TempPathFactory, postgres_server: Server
+) -> str:
+    """Return where Prometheus is; it has seen all that can go wrong.
+
+    The daemon is a replica: it has all metrics.
+    """
     home = tmp_path_factory.mktemp("queries")
     config = home / "afterrun.yml"
     nobody = f"http://{network.LOOPBACK}:{network.free_port()}"
     config.write_text(CONFIG.format(alertmanager=nobody))
-    chain = assemble(home, config)
+    chain = assemble(home, config, storage=postgres_server.new_database().url)
     launch(chain.daemon)
     launch(chain.prometheus)
     network.wait_for(lambda: _value(chain, names.RUNS, JOB) == 0)
