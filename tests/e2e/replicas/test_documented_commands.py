@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+import trustme
 
 from afterrun_exporter.storage.location import parse_url
 from afterrun_exporter.storage.postgres.address import address_of
@@ -24,6 +25,7 @@ DOCUMENT: Final = ROOT / "docs/postgres.md"
 #: The password that the document shows.
 SHOWN: Final = "change-me"
 FILE: Final = "/etc/afterrun/postgres-password"
+CERTIFICATE: Final = "/etc/afterrun/ca.crt"
 
 
 def snippets(*languages: str) -> list[Snippet]:
@@ -145,15 +147,23 @@ def test_every_command_with_the_database_is_run_here() -> None:
     }
 
 
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A file in the place of `CERTIFICATE`."""
+    file = tmp_path / "ca.crt"
+    trustme.CA().cert_pem.write_to_path(str(file))
+    return file
+
+
 @pytest.mark.parametrize(
     "url",
     sorted(
         set(re.findall(r"postgresql://[^\s`'\"]+/[^\s`'\"]*", DOCUMENT.read_text()))
     ),
 )
-def test_every_documented_url_is_valid(url: str) -> None:
+def test_every_documented_url_is_valid(url: str, certificate: Path) -> None:
     """As far as that shows without a server."""
-    parsed = parse_url(url)
+    parsed = parse_url(url.replace(CERTIFICATE, str(certificate)))
 
     assert address_of(parsed.url, parsed.password).hosts
 
@@ -162,5 +172,9 @@ def test_every_documented_url_is_valid(url: str) -> None:
     "parameters",
     re.findall(r"^\| `\?(\S+)` \|", DOCUMENT.read_text("utf-8"), re.MULTILINE),
 )
-def test_every_documented_parameter_is_known(parameters: str) -> None:
+def test_every_documented_parameter_is_known(
+    parameters: str, certificate: Path
+) -> None:
+    parameters = parameters.replace(CERTIFICATE, str(certificate))
+
     assert address_of(f"postgresql://a@h/d?{parameters}", lambda: None).hosts
