@@ -47,7 +47,7 @@ _Lines = Annotated[tuple[Line, ...], alerting_values.OneOrMany]
 class SmtpSpec(Spec):
     """``smtp:``, the mail server."""
 
-    smarthost: alerting_values.HostPort = Smtp().smarthost
+    smarthost: alerting_values.MailServer = Smtp().smarthost
     sender: Annotated[alerting_values.Sender, Field(alias="from")] = Smtp().sender
     require_tls: bool = True
     auth_username: _Optional = ""

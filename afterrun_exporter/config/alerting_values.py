@@ -203,11 +203,16 @@ def _secret_file(text: str) -> str:
     return text
 
 
-def _host_port(text: str) -> str:
-    if not _HOST_PORT.fullmatch(text):
-        # Not quoted, because it may begin with a user and password.
-        raise ValueError("is not host:port; write it like localhost:25")
-    return text
+def host_port(example: str) -> AfterValidator:
+    """Return a check for a host and a port, like those in *example*."""
+
+    def check(text: str) -> str:
+        if not _HOST_PORT.fullmatch(text):
+            # Not quoted, because it may begin with a user and password.
+            raise ValueError(f"is not host:port; write it like {example}")
+        return text
+
+    return AfterValidator(check)
 
 
 def _sender(text: str) -> str:
@@ -245,7 +250,7 @@ BaseUrl = Annotated[PlainUrl, AfterValidator(_base_url)]
 #: The URL of the daemon, which is a part of templates.
 ExternalUrl = Annotated[BaseUrl, AfterValidator(_external_url)]
 BaseUrls = Annotated[tuple[BaseUrl, ...], distinct("URL")]
-HostPort = Annotated[str, AfterValidator(_host_port)]
+MailServer = Annotated[str, host_port("localhost:25")]
 #: The path of a file with a secret, as Alertmanager reads it.
 SecretFile = Annotated[Line, AfterValidator(_secret_file)]
 Sender = Annotated[Line, AfterValidator(_sender)]

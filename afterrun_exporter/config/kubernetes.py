@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
-from afterrun_exporter.config.alerting_values import AddedLabel, HostPort
+from afterrun_exporter.config.alerting_values import AddedLabel, host_port
 from afterrun_exporter.config.base import Spec
 from afterrun_exporter.config.values import (
     Declared,
@@ -96,6 +96,7 @@ _LabelValue = Annotated[
 ]
 _Labels = Annotated[dict[_LabelKey, _LabelValue], MappingOf]
 _AlertLabel = Annotated[AddedLabel, AfterValidator(_undeclared)]
+_Target = Annotated[str, host_port("afterrun.example.com:10707")]
 _UrlPath = Annotated[
     str, _matching(r"/[^\s?#{}]*", "a path: write it like /metrics", 1000)
 ]
@@ -125,7 +126,7 @@ class ScrapeSpec(Spec):
     )
     service_namespace: Annotated[_Namespace, NotEmpty] = ""
     port: _PortName = Scrape().port
-    targets: Annotated[tuple[HostPort, ...], ListOf] = ()
+    targets: Annotated[tuple[_Target, ...], ListOf] = ()
     path: _UrlPath = Scrape().path
     scheme: Literal["http", "https"] = "http"
     interval: Annotated[Period | None, NotEmpty] = None

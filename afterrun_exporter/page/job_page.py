@@ -172,4 +172,5 @@ async def unknown_job(
         detail="It has not reported yet, or it was removed. A job appears with its "
         "first ping, or when it is added to afterrun.yml.",
         near=context.near(name[:128]),
+        is_outdated=False,
     )

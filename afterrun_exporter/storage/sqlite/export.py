@@ -39,7 +39,7 @@ def exported(path: Path) -> Iterator[Export]:
     if not path.is_file() or not path.stat().st_size:
         raise StorageError(f"no database at {str(path)!r}")
     refuse_foreign(path)
-    with locked(path):
+    with locked(path, "stop that one first"):
         try:
             with reading(path, "ro") as connection:
                 connection.text_factory = _text

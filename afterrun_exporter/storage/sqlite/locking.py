@@ -19,15 +19,20 @@ _LOCK_BYTE: Final = 0x3FFFFFFF
 _FLOCK: Final = "hhqqi4x"
 
 
+#: The way out for a daemon whose database is in use.
+ANOTHER: Final = "stop that one, or choose another --storage.path"
+
+
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, way_out: str = ANOTHER) -> Iterator[None]:
     """Hold the exclusive right to write to the database at *path*.
 
     Two locks: one on a separate file, which also protects a file moved to *path* later,
     and one on the database file, which works for any of its names and if the other file
     is removed. SQLite's exclusive mode is not used: it would lock out readers.
 
-    Raises StorageError if another process holds one of them.
+    Raises StorageError if another process holds one of them; its message ends with
+    *way_out*.
     """
     with ExitStack() as stack:
         # The file itself, not a symbolic link to it.
@@ -43,7 +48,7 @@ def locked(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(beside, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise _in_use(path) from None
+            raise _in_use(path, way_out) from None
         # SQLite reports an error for a file that cannot be opened.
         with suppress(OSError):
             # It contains addresses of receivers, which are secrets: no other user may
@@ -52,7 +57,7 @@ def locked(path: Path) -> Iterator[None]:
             # Closed last: this drops SQLite's own locks on the file.
             stack.callback(os.close, file)
             if not _lock_byte(file):
-                raise _in_use(path)
+                raise _in_use(path, way_out)
         yield
 
 
@@ -79,8 +84,7 @@ def _flock(kind: int, byte: int) -> bytes:
     return struct.pack(_FLOCK, kind, os.SEEK_SET, byte, 1, 0)
 
 
-def _in_use(path: Path) -> StorageError:
+def _in_use(path: Path, way_out: str) -> StorageError:
     return StorageError(
-        f"database {str(path)!r} is in use by another afterrun: stop that one, "
-        "or choose another --storage.path"
+        f"database {str(path)!r} is in use by another afterrun: {way_out}"
     )

@@ -84,7 +84,8 @@ def unit_file(unit: Snippet) -> str:
     """Return the path of *unit*; a part of a unit is one of the service of the daemon."""
     if unit.path.suffix == ".service":
         return f"{UNITS}/{unit.path.name}"
-    if "ExecStart=" not in unit.text:
+    # A part may replace the command: the empty value removes the one before.
+    if "ExecStart=" not in unit.text or "ExecStart=\n" in unit.text:
         return f"{UNITS}/afterrun.service.d/override.conf"
     return f"{UNITS}/{Path(unit.file).name}"
 

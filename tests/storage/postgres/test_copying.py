@@ -643,7 +643,9 @@ def test_a_source_that_does_not_exist_is_refused(path: Path) -> None:
 def test_a_source_that_a_daemon_uses_is_refused(path: Path) -> None:
     content.empty(path)
     with exported(path):
-        assert failure(path).startswith("database 'FILE' is in use by another afterrun")
+        assert failure(path) == (
+            "database 'FILE' is in use by another afterrun: stop that one first"
+        )
 
 
 def test_a_source_that_is_no_database_is_refused(path: Path) -> None:
