@@ -75,7 +75,9 @@ def test_the_password_may_be_in_a_file(
     file.write_text(f"{PASSWORD}\n")
     url = shown(postgres)
 
-    assert "check the user, and the password" in error(str(path), f"{url}?password=hush")
+    assert "check the user, and the password" in error(
+        str(path), f"{url}?password=hush"
+    )
     result = migrate(str(path), url, f"--storage.password-file={file}")
     assert result.exit_code == 0
     result = migrate(str(path), url, AFTERRUN_STORAGE_PASSWORD_FILE=str(file))

@@ -159,14 +159,17 @@ class _Parameters:
 _DONE: Final = "(t.job_id IN (SELECT id FROM done)) IS TRUE"
 
 #: The stored alert that a change in `t` is meant for: two parts, each with its index.
+#: After the clock was set back, several resolved ones may have opened at the same time.
 _TARGETS: Final = """
 SELECT t.place, a.id, t.opened_at, t.resolved_at FROM changes t JOIN alerts a ON a.job_id = t.job_id
     AND a.condition = t.condition AND a.rule = t.rule AND a.resolved_at IS NULL
 WHERE t.is_first
 UNION ALL
-SELECT t.place, a.id, t.opened_at, t.resolved_at FROM changes t JOIN alerts a ON a.job_id = t.job_id
+SELECT t.place, min(a.id), t.opened_at, t.resolved_at FROM changes t
+JOIN alerts a ON a.job_id = t.job_id
     AND a.opened_at = t.at AND a.condition = t.condition AND a.rule = t.rule
     AND a.resolved_at IS NOT NULL
+GROUP BY t.place, t.opened_at, t.resolved_at
 """
 
 

@@ -7,7 +7,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from afterrun_exporter.core.model import Condition
@@ -60,6 +60,18 @@ async def both(postgres: Database, tmp_path: Path) -> AsyncIterator[list[Store]]
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(histories)
+# Two of one condition that opened at the same time are resolved: one opens again.
+@example(
+    [
+        [
+            ("backup", "opened", KEYS[1], T0),
+            ("backup", "resolved", KEYS[1], T0),
+            ("backup", "opened", KEYS[1], T0 + 10),
+            ("backup", "resolved", KEYS[1], T0),
+        ],
+        [("backup", "opened", KEYS[1], T0)],
+    ]
+)
 async def test_alerts_are_recorded_as_in_a_file(
     both: list[Store], history: list[list[Event]]
 ) -> None:
