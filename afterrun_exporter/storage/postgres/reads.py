@@ -31,13 +31,13 @@ JOBS: Final = 500
 #: written, which is later than they were received.
 DISORDER: Final = 60.0
 
-#: Greater than every id and number.
-_END: Final = 2**63 - 1
+#: The greatest number.
+_GREATEST: Final = 2**63 - 1
 _EVERY_OUTCOME: Final = tuple(Outcome)
 
 _RUNS: Final = """
 SELECT r.* FROM runs r
-WHERE r.job_id = (SELECT id FROM jobs WHERE name = $1) AND r.number < $2
+WHERE r.job_id = (SELECT id FROM jobs WHERE name = $1) AND r.number <= $2
     AND r.outcome = ANY($3::text[])
 ORDER BY r.number DESC LIMIT $4
 """
@@ -113,12 +113,12 @@ async def runs(
 ) -> list[Run]:
     """See `Store.runs`."""
     selected = [*(outcomes or _EVERY_OUTCOME)]
-    end = _END if before is None else before
+    last = _GREATEST if before is None else before - 1
     result: list[Run] = []
     read, pages = 0, _Pages()
     while (missing := limit - len(result)) > 0:
         step = min(missing, pages.step)
-        rows = await connection.fetch(_RUNS, job, end, selected, step)
+        rows = await connection.fetch(_RUNS, job, last, selected, step)
         pages.note(rows)
         async for row in cooperatively(rows):
             run = run_of(row)
@@ -128,7 +128,7 @@ async def runs(
                 return result
         if len(rows) < step:
             break
-        end = rows[-1]["number"]
+        last = rows[-1]["number"] - 1
     return result
 
 
@@ -211,7 +211,7 @@ async def last_judged(
 async def logs(connection: asyncpg.Connection, job: str) -> list[LogRecord]:
     """Return the log messages of *job*, newest first."""
     result: list[LogRecord] = []
-    end, pages = _END, _Pages()
+    end, pages = _GREATEST, _Pages()
     while rows := await connection.fetch(_LOGS, job, end, pages.step):
         pages.note(rows)
         result += [
