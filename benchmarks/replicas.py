@@ -152,32 +152,27 @@ async def rates(
     plan: Plan, server: Server, config: Path, database: Path
 ) -> list[tuple[str, ...]]:
     """Return the lines about pings in a second, and their CPU time."""
-    with ExitStack() as stack:
-        # The file is copied before a daemon uses it.
-        shared = [
-            Target(
-                stack.enter_context(on_postgres(server, config, database, number)),
-                plan.jobs,
-                server,
-            )
-            for number in (1, 2, 3)
-        ]
-        sqlite = Target(
-            [stack.enter_context(serving(config, database, pinned=True))], plan.jobs
-        )
-        sides = [one.side(plan.seconds) for one in (sqlite, *shared)]
-        mine, *theirs = await alternate(plan.rounds, *sides)
     lines: list[tuple[str, ...]] = []
-    mine_cpu = Measured(sqlite.cpu[-plan.rounds :])
-    for number, target, rate in zip((1, 2, 3), shared, theirs, strict=True):
-        ratio = rate.over(mine)
-        cpu = Measured(target.cpu[-plan.rounds :])
-        their_cpu = Measured(target.server_cpu[-plan.rounds :])
+    # One after another: replicas that have nothing to do still poll.
+    for number in (1, 2, 3):
+        with (
+            on_postgres(server, config, database, number) as replicas,
+            serving(config, database, pinned=True) as daemon,
+        ):
+            sqlite = Target([daemon], plan.jobs)
+            shared = Target(replicas, plan.jobs, server)
+            sides = [one.side(plan.seconds) for one in (sqlite, shared)]
+            mine, theirs = await alternate(plan.rounds, *sides)
+        ratio = theirs.over(mine)
+        mine_cpu, cpu, their_cpu = (
+            Measured(one[-plan.rounds :])
+            for one in (sqlite.cpu, shared.cpu, shared.server_cpu)
+        )
         more = cpu.over(mine_cpu)
         name = "1 replica" if number == 1 else f"{number} replicas"
         bar = at_least(ratio.median, RATE_BAR) if number == 2 else ""
         lines += [
-            (f"pings to {name}", rate.rate(), mine.rate(), ratio.plain(), bar),
+            (f"pings to {name}", theirs.rate(), mine.rate(), ratio.plain(), bar),
             (f"{name}: CPU of a ping in the daemons", cpu.seconds(),
              mine_cpu.seconds(), more.plain(), verdict(more.median, CPU_BAR)),
             (f"{name}: CPU of a ping in PostgreSQL", their_cpu.seconds(), "", "", ""),
