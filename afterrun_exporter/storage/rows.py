@@ -1,4 +1,4 @@
-"""Decoding of rows, which have the same columns in every database."""
+"""Rows of tables that have the same columns in every database."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ from afterrun_exporter.storage.codec import (
     UnreadableRowError,
     decode_metrics,
     decode_violations,
+    encode_metrics,
+    encode_violations,
 )
 from afterrun_exporter.storage.store import AlertRecord
 
@@ -51,6 +53,27 @@ RECEIVER: Final = (
     "on_success",
     "created_at",
 )
+
+
+def values_of(run: Run) -> tuple[Any, ...]:
+    """Return the values of a finished run, from the column `number` on."""
+    return (
+        run.number,
+        run.run_id,
+        run.attempt,
+        run.max_attempts,
+        run.outcome,
+        run.started_at,
+        run.finished_at,
+        run.received_at,
+        run.duration,
+        run.exit_code,
+        encode_metrics(run.metrics),
+        encode_violations(run.violations),
+        run.message,
+        run.metadata,
+        run.config_commit,
+    )
 
 
 class Row(Protocol):

@@ -7,17 +7,15 @@ from typing import Any, Final
 
 from afterrun_exporter.core.daily_figures import unpunctual
 from afterrun_exporter.core.duplicates import KEY_SIZE, REMEMBERED
-from afterrun_exporter.core.model import Run
 from afterrun_exporter.core.notifications import AlertNotification
 from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.storage.codec import (
-    encode_metrics,
     encode_state,
-    encode_violations,
 )
 from afterrun_exporter.storage.postgres.alert_changes import COLUMNS as ALERTS
 from afterrun_exporter.storage.postgres.alert_changes import AlertChanges
 from afterrun_exporter.storage.postgres.texts import columns
+from afterrun_exporter.storage.rows import values_of
 from afterrun_exporter.storage.run_keys import rows_of
 
 #: Runs, and characters of their texts, that take at most a second.
@@ -104,7 +102,7 @@ class Batch:
         self._add_unpunctual(name, job_id, transition)
         self._states[name] = transition.state
         for run in transition.runs:
-            self._runs.append(_run(job_id, run))
+            self._runs.append((job_id, *values_of(run)))
             self._characters += run.size
         if transition.runs:
             for row in rows_of(job_id, transition):
@@ -181,24 +179,3 @@ class Batch:
             (job_id, day, figures.missed, figures.late)
             for day, figures in unpunctual(transition, before)
         ]
-
-
-def _run(job_id: int, run: Run) -> tuple[Any, ...]:
-    return (
-        job_id,
-        run.number,
-        run.run_id,
-        run.attempt,
-        run.max_attempts,
-        run.outcome,
-        run.started_at,
-        run.finished_at,
-        run.received_at,
-        run.duration,
-        run.exit_code,
-        encode_metrics(run.metrics),
-        encode_violations(run.violations),
-        run.message,
-        run.metadata,
-        run.config_commit,
-    )

@@ -22,13 +22,12 @@ from afterrun_exporter.core.state import (
     Transition,
 )
 from afterrun_exporter.storage.codec import (
-    encode_metrics,
     encode_state,
-    encode_violations,
 )
 from afterrun_exporter.storage.daily_rows import Key
 from afterrun_exporter.storage.group_commit import Writes
 from afterrun_exporter.storage.outbox import Changes
+from afterrun_exporter.storage.rows import values_of
 from afterrun_exporter.storage.run_keys import CHUNK, rows_of
 from afterrun_exporter.storage.sqlite import daily_figures, outbox, run_keys
 from afterrun_exporter.storage.sqlite.checkpoints import CHECKPOINT
@@ -310,28 +309,8 @@ class _Batch:
         previous = self._last_run(name)
         self.newest_run += 1
         self.last_runs[name] = self.newest_run
-        self.runs.append(
-            (
-                self.newest_run,
-                self._ids[name],
-                previous,
-                run.number,
-                run.run_id,
-                run.attempt,
-                run.max_attempts,
-                run.outcome,
-                run.started_at,
-                run.finished_at,
-                run.received_at,
-                run.duration,
-                run.exit_code,
-                encode_metrics(run.metrics),
-                encode_violations(run.violations),
-                run.message,
-                run.metadata,
-                run.config_commit,
-            )
-        )
+        places = self.newest_run, self._ids[name], previous
+        self.runs.append((*places, *values_of(run)))
 
     def add_keys(self, name: str, transition: Transition) -> None:
         self.keys.extend(rows_of(self._ids[name], transition))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +20,7 @@ from tests.e2e.replicas.replica import (
     proxies_to,
     status_of,
 )
-from tests.e2e.replicas.watched import Reporter, Watched
+from tests.e2e.replicas.watched import Reporter, Watched, repeated
 from tests.postgres import Database
 
 #: They report as long as the test runs, and pass their deadline if they stop.
@@ -127,28 +126,14 @@ def test_a_job_that_recovers_while_a_replica_is_cut_off_is_resolved(
 @contextmanager
 def crash_looping(replica: Replica) -> Iterator[None]:
     """Kill a replica as soon as it has exposed something, again and again."""
-    over = threading.Event()
-    failed: list[BaseException] = []
 
-    def run() -> None:
-        try:
-            while not over.is_set():
-                replica.kill()
-                replica.start()
-                status_of(replica, "/metrics")
-                over.wait(1)
-        except AssertionError as error:
-            failed.append(error)
+    def crash() -> None:
+        replica.kill()
+        replica.start()
+        status_of(replica, "/metrics")
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
+    with repeated(crash, 1):
         yield
-    finally:
-        over.set()
-        thread.join()
-    if failed:
-        raise failed[0]
 
 
 def test_a_replica_that_crashes_again_and_again_delays_no_miss(

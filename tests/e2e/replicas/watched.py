@@ -8,7 +8,7 @@ import time
 import urllib.parse
 import urllib.request
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count, cycle, pairwise
 from pathlib import Path
@@ -168,6 +168,33 @@ class Watched:
         return config
 
 
+@contextmanager
+def repeated(act: Callable[[], object], pause: float) -> Iterator[None]:
+    """Repeat *act* in a thread while the block runs, with so many seconds in between.
+
+    A failed assertion in it is raised after the block.
+    """
+    over = threading.Event()
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            while not over.wait(pause):
+                act()
+        except AssertionError as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+    if failed:
+        raise failed[0]
+
+
 class Reporter:
     """Jobs that report once a second, each time to the next replica that accepts it."""
 
@@ -185,26 +212,13 @@ class Reporter:
     @contextmanager
     def reporting(self, jobs: Sequence[str]) -> Iterator[None]:
         """Let these jobs succeed once a second while the block runs."""
-        over = threading.Event()
-        failed: list[BaseException] = []
 
-        def run() -> None:
-            try:
-                while not over.wait(EVERY):
-                    for job in jobs:
-                        self.report(job)
-            except AssertionError as error:
-                failed.append(error)
+        def report() -> None:
+            for job in jobs:
+                self.report(job)
 
-        thread = threading.Thread(target=run)
-        thread.start()
-        try:
+        with repeated(report, EVERY):
             yield
-        finally:
-            over.set()
-            thread.join()
-        if failed:
-            raise failed[0]
 
     def _accepts(self, job: str, body: dict[str, Any]) -> bool:
         try:
