@@ -1,7 +1,8 @@
 """Group commit: updates that wait while the disk syncs share the next commit.
 
 A commit of any size costs as much as deciding about ten pings. So updates that
-arrive during the decisions join it, until no more arrive.
+arrive during the decisions join it, until no more arrive. A commit to a server may also
+wait for the clients that are likely to report again soon: see `Gathering`.
 
 Replicas that share a database write a state only in place of the one it was decided
 on: they compare its stamp, the number of the commit that wrote it. For a job that
@@ -40,7 +41,11 @@ from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage.replicas import ChangedJobs
 from afterrun_exporter.storage.run_keys import MEMORY, KeysInMemory, OlderKeys
 from afterrun_exporter.storage.store import Change, Decide
-from afterrun_exporter.storage.waiting_updates import WaitingUpdate, refuse
+from afterrun_exporter.storage.waiting_updates import (
+    Gathering,
+    WaitingUpdate,
+    refuse,
+)
 
 #: Maximum of requests that share one commit, so that none waits long for others.
 MAX_SHARED: Final = 512
@@ -101,6 +106,7 @@ class GroupCommit:
         load: Load = _nothing,
         memory: int = MEMORY,
         stamps: dict[str, int] | None = None,
+        patience: float = 0.0,
         sleep: Callable[[float], Awaitable[None]] = jittered_sleep,
     ) -> None:
         self._states = states
@@ -118,6 +124,7 @@ class GroupCommit:
         #: Jobs of which older keys are being loaded.
         self._recalled: Collection[str] = ()
         self._waiting: deque[WaitingUpdate] = deque()
+        self._gathering = Gathering(patience, MAX_SHARED)
         #: The number of updates to commit one by one.
         self._alone = 0
         self._drain: asyncio.Task[None] | None = None
@@ -152,6 +159,7 @@ class GroupCommit:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[list[Transition | Exception]] = loop.create_future()
         self._waiting.append(WaitingUpdate(changes, answer))
+        self._gathering.note(len(self._waiting))
         self._start()
         return answer
 
@@ -208,6 +216,8 @@ class GroupCommit:
     async def _commit_waiting(self) -> None:
         try:
             while self._waiting:
+                if not self._alone:
+                    await self._gathering.wait(len(self._waiting))
                 await self._commit_next()
         finally:
             self._drain = None
@@ -264,6 +274,7 @@ class GroupCommit:
             if not update.answer.done():
                 results = update.merged() if update.rounds else update.results
                 update.answer.set_result(results)
+        self._gathering.expect(len(batch) + len(self._waiting))
         if losers:
             self.adopt(losers)
 

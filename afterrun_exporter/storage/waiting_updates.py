@@ -43,6 +43,42 @@ class WaitingUpdate:
         return self.all_results
 
 
+class Gathering:
+    """The wait for clients that are likely to report again soon.
+
+    A commit to a server costs as much as many reports, here and in the server. So it
+    waits for as many updates as shared the last one or arrived meanwhile, up to *most*
+    of them and for up to *patience* seconds. Updates that come one by one do not wait.
+    """
+
+    def __init__(self, patience: float, most: int) -> None:
+        self._patience = patience
+        self._most = most
+        self._expected = 1
+        self._are_enough = asyncio.Event()
+
+    def expect(self, count: int) -> None:
+        """Expect as many updates before the next commit."""
+        self._expected = min(count, self._most)
+
+    def note(self, count: int) -> None:
+        """Note that *count* updates are waiting."""
+        if count >= self._expected:
+            self._are_enough.set()
+
+    async def wait(self, count: int) -> None:
+        """Wait until enough updates are waiting; *count* of them are."""
+        if not self._patience or count >= self._expected:
+            return
+        self._are_enough.clear()
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(self._patience, self._are_enough.set)
+        try:
+            await self._are_enough.wait()
+        finally:
+            timer.cancel()
+
+
 def refuse(batch: Sequence[WaitingUpdate], error: Exception) -> None:
     """Answer the updates of *batch* with *error*."""
     for one in batch:

@@ -43,7 +43,7 @@ from afterrun_exporter.storage.postgres import (
 )
 from afterrun_exporter.storage.postgres import outbox as outbox_rows
 from afterrun_exporter.storage.postgres.address import Password, address_of
-from afterrun_exporter.storage.postgres.commits import Commits, register
+from afterrun_exporter.storage.postgres.commits import GATHER, Commits, register
 from afterrun_exporter.storage.postgres.connections import Connections
 from afterrun_exporter.storage.postgres.failures import FAULTS
 from afterrun_exporter.storage.postgres.opening import check_pooler, prepare, used
@@ -104,8 +104,9 @@ class PostgresStore:
             on_commit,
             self._last_run_known,
         )
+        write = self._writes.write
         self._commits = GroupCommit(
-            self._states, self._writes.write, self._older_keys, key_memory, jobs.stamps
+            self._states, write, self._older_keys, key_memory, jobs.stamps, GATHER
         )
         self.replicas = Replica(
             secret,
