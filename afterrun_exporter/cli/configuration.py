@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from hashlib import sha256
+from pathlib import Path
 
 import structlog
 
@@ -38,6 +39,9 @@ class Configuration:
         #: refused.
         self._newest: str | None = None
         self._attempted: str | None = None
+        #: The digest of the texts that were used or refused last, or of the reason why
+        #: they could not be read; None before, and if they are to be tried again.
+        self.attempted_texts: bytes | None = None
 
     async def start(self) -> configs.Config:
         """Return the configuration to start with; raise AfterRunError."""
@@ -60,6 +64,7 @@ class Configuration:
         If only its revision is new, that is noted. Raises ConfigError, or any error of
         *apply*; then nothing has changed.
         """
+        digest: bytes | None = None
         try:
             version = await self._origin.read()
             digest = _digest(version)
@@ -70,11 +75,13 @@ class Configuration:
         except AfterRunError as error:
             if isinstance(error, ConfigError):
                 self._attempted = self._newest
+                self.attempted_texts = digest_of(error) if digest is None else digest
             self._own.refused()
             raise
         if note_revision is not None and not is_new:
             note_revision(version.revision)
         self._current = digest, config
+        self.attempted_texts = digest
         self._attempted = version.revision
         await self._origin.accept(version)
         self._own.loaded(config.hash, version.revision, self._clock.now())
@@ -87,6 +94,22 @@ class Configuration:
         """
         self._newest = await self._origin.refresh()
         return self._newest is None or self._newest != self._attempted
+
+    @property
+    def base(self) -> Path | None:
+        """The alertmanager.yml that the managed one is made from; None without one."""
+        if self._current is None:
+            return None
+        settings = self._current[1].alertmanager
+        if not settings.base or not settings.config_file:
+            return None
+        return self._origin.beside / settings.base
+
+    def refuse(self, error: ConfigError) -> None:
+        """Record and log texts that cannot be read, because of *error*."""
+        self.attempted_texts = digest_of(error)
+        self._own.refused()
+        log.error("config_refused", problems=str(error))
 
     async def checked(self, web_file: WebFile) -> WebConfigState | None:
         """Return the content of *web_file*; raise ConfigError if it is invalid."""
@@ -134,11 +157,12 @@ class Configuration:
 
 def _digest(version: Version) -> bytes:
     """Return the digest of the texts of *version*."""
-    digest = sha256()
-    for file in version.source.files if version.source else ():
-        digest.update(f"{len(file.text)}\0".encode())
-        digest.update(file.text.encode())
-    return digest.digest()
+    return version.source.digest if version.source else b""
+
+
+def digest_of(error: ConfigError) -> bytes:
+    """Return the digest of *error*, in place of texts that cannot be read."""
+    return sha256(str(error).encode()).digest()
 
 
 class Reloader:

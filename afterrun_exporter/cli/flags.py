@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import resource
 import socket
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import click
@@ -16,6 +17,8 @@ from afterrun_exporter.auth.hosts import Hosts
 from afterrun_exporter.auth.proxies import Proxies
 from afterrun_exporter.core.units import parse_duration
 from afterrun_exporter.server.addresses import Address
+
+F = TypeVar("F", bound=Callable[..., object])
 
 _TELEMETRY_PATH: Final = re.compile(r"(/[A-Za-z0-9_.~-]+)+/?")
 #: Prefixes of reserved paths.
@@ -29,6 +32,34 @@ _RESERVED: Final = (
     "/runbook",
     *endpoints.PUSHED.paths,
 )
+
+
+def grouped(
+    command: F,
+    group: Callable[..., object],
+    prefix: str,
+    options: Sequence[Callable[[F], F]],
+) -> F:
+    """Add *options* to *command*, which gets their values as one *group*.
+
+    The names of their parameters start with *prefix*, and that of the group is
+    ``{prefix}flags``.
+    """
+
+    @wraps(command)
+    def collected(**values: Any) -> object:
+        flags = {
+            name.removeprefix(prefix): values.pop(name)
+            for name in [*values]
+            if name.startswith(prefix)
+        }
+        return command(**{f"{prefix}flags": group(**flags)}, **values)
+
+    decorated: Any = collected
+    for option in reversed(options):
+        decorated = option(decorated)
+    result: F = decorated
+    return result
 
 
 class _Duration(click.ParamType[float]):

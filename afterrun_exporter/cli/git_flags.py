@@ -5,13 +5,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
 
-from afterrun_exporter.cli.flags import DURATION
+from afterrun_exporter.cli.flags import DURATION, grouped
 from afterrun_exporter.git.remote import (
     USERNAME,
     Remote,
@@ -132,20 +131,17 @@ _OPTIONS: Final[tuple[tuple[str, Any, str], ...]] = (
 
 def git_options(command: F) -> F:
     """Add the flags to *command*, which gets them as one `GitFlags` named git_flags."""
-
-    @wraps(command)
-    def collected(**values: Any) -> object:
-        flags = {
-            name.removeprefix("git_"): values.pop(name)
-            for name in [*values]
-            if name.startswith("git_")
-        }
-        return command(git_flags=GitFlags(**flags), **values)
-
-    decorated: Any = collected
-    for name, type_, text in reversed(_OPTIONS):
-        parameter = f"git_{name.replace('-', '_')}"
-        option = click.option(f"--{_PREFIX}{name}", parameter, type=type_, help=text)
-        decorated = option(decorated)
-    result: F = decorated
-    return result
+    return grouped(
+        command,
+        GitFlags,
+        "git_",
+        [
+            click.option(
+                f"--{_PREFIX}{name}",
+                f"git_{name.replace('-', '_')}",
+                type=type_,
+                help=text,
+            )
+            for name, type_, text in _OPTIONS
+        ],
+    )

@@ -24,12 +24,15 @@ from afterrun_exporter.api.routes import routes
 from afterrun_exporter.app import WebOptions, make_app, site_of
 from afterrun_exporter.auth.tokens import callers
 from afterrun_exporter.cli import logs, progress
+from afterrun_exporter.cli.auto_reload import (
+    AutoReloadFlags,
+    auto_reload_options,
+    auto_reloads,
+)
 from afterrun_exporter.cli.banner import ListenConfig, greet
 from afterrun_exporter.cli.configuration import Configuration, Reloader
 from afterrun_exporter.cli.database import open_database, take_over
 from afterrun_exporter.cli.flags import (
-    DELAY,
-    DURATION,
     check_open_files,
     check_telemetry_path,
     own_names,
@@ -49,8 +52,8 @@ from afterrun_exporter.cli.storage_flags import StorageFlags, storage_options
 from afterrun_exporter.cli.version import build_labels
 from afterrun_exporter.cli.web_config import WebFile, owners, warn_if_open
 from afterrun_exporter.cli.web_config import read as read_web_config
+from afterrun_exporter.cli.web_flags import WebFlags, web_options
 from afterrun_exporter.clock import SystemClock
-from afterrun_exporter.conventions import DEFAULT_PORT
 from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.leader_work import leader_works
 from afterrun_exporter.engine.periodic import running
@@ -66,7 +69,7 @@ from afterrun_exporter.page.routes import routes as page_routes
 from afterrun_exporter.server import addresses
 from afterrun_exporter.server.connection_limits import Limits
 from afterrun_exporter.server.health import READINESS
-from afterrun_exporter.server.listen import STOP_SECONDS, listening
+from afterrun_exporter.server.listen import listening
 from afterrun_exporter.server.security import SecuritySettings
 from afterrun_exporter.storage.location import Location
 from afterrun_exporter.storage.store import Store
@@ -88,77 +91,10 @@ _option = partial(click.option, show_default=True)
 @click.option(
     "--config.check", "config_check", is_flag=True, help="Check the file and exit."
 )
+@auto_reload_options
 @git_options
 @storage_options
-@_option(
-    "--web.listen-address",
-    "listen",
-    multiple=True,
-    default=(f":{DEFAULT_PORT}",),
-    help="HOST:PORT or :PORT to listen on; may be repeated.",
-)
-@_option(
-    "--web.telemetry-path",
-    "telemetry_path",
-    default="/metrics",
-    help="Path of the metrics.",
-)
-@click.option(
-    "--web.external-url",
-    "external_url",
-    default="",
-    help="URL under which jobs and people reach this daemon; shown on its pages.",
-)
-@click.option(
-    "--web.config.file",
-    "web_config_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="TLS, users and headers, in the format of Prometheus exporters.",
-)
-@click.option(
-    "--web.trusted-proxy",
-    "proxies",
-    multiple=True,
-    metavar="CIDR",
-    help="Trust X-Forwarded-For, -Proto and -Host from CIDR; may be repeated.",
-)
-@_option(
-    "--web.max-connections",
-    "max_connections",
-    type=click.IntRange(min=1),
-    default=Limits().connections,
-    help="Maximum number of connections; further ones get 503.",
-)
-@click.option(
-    "--web.shutdown-timeout",
-    "stop_seconds",
-    type=DURATION,
-    default=STOP_SECONDS,
-    show_default="8s",
-    help="Maximum duration of a shutdown; a second signal ends it at once.",
-)
-@click.option(
-    "--web.shutdown-delay",
-    "delay",
-    type=DELAY,
-    default=0.0,
-    show_default="0s",
-    help="At a shutdown, answer requests for so long while /-/ready returns 503, so that "
-    "load balancers send no more of them.",
-)
-@_option(
-    "--web.max-requests",
-    "max_requests",
-    type=click.IntRange(min=1),
-    default=40,
-    help="Maximum number of concurrent scrapes.",
-)
-@_option(
-    "--web.fast-path/--no-web.fast-path",
-    "fast_path",
-    default=True,
-    help="Handle single reports without aiohttp, which saves CPU.",
-)
+@web_options
 @_option(
     "--log.level",
     "log_level",
@@ -174,53 +110,61 @@ _option = partial(click.option, show_default=True)
 def serve(
     config_file: Path | None,
     config_check: bool,
+    auto_reload_flags: AutoReloadFlags,
     git_flags: GitFlags,
     storage: StorageFlags,
-    listen: tuple[str, ...],
+    web_flags: WebFlags,
     log_level: str,
     log_format: str,
-    telemetry_path: str,
-    external_url: str,
-    web_config_file: Path | None,
-    proxies: tuple[str, ...],
-    max_connections: int,
-    stop_seconds: float,
-    delay: float,
-    max_requests: int,
-    fast_path: bool,
 ) -> None:
     """Receive pings, evaluate runs, expose metrics."""
     logs.configure(log_level, log_format)
     options = WebOptions(
-        telemetry_path=telemetry_path,
-        external_url=external_url,
-        max_requests=max_requests,
+        telemetry_path=web_flags.telemetry_path,
+        external_url=web_flags.external_url,
+        max_requests=web_flags.max_requests,
     )
     try:
-        binds = [addresses.parse(address) for address in listen]
-        check_telemetry_path(telemetry_path)
+        binds = [addresses.parse(address) for address in web_flags.listen]
+        check_telemetry_path(web_flags.telemetry_path)
         location = storage.location()
         storage.log_precedence()
         repository = git_flags.repository(config_file)
+        auto_reload_flags.check(
+            has_configuration=config_file is not None or repository is not None
+        )
         if config_check:
             if repository is not None:
                 load_with_base(asyncio.run(newest(repository)))
             if config_file is not None:
                 with progress.bar(f"reading {config_file}"):
                     load_with_base(configs.read(config_file))
-            if web_config_file is not None:
-                read_web_config(web_config_file)
+            if web_flags.config_file is not None:
+                read_web_config(web_flags.config_file)
             return
         check_open_files()
         limit_arenas()
-        hosts = own_names(external_url, binds)
-        security = SecuritySettings(proxies=trusted(proxies), hosts=hosts)
-        web_file = WebFile(web_config_file, security)
-        limits = Limits(connections=max_connections)
+        hosts = own_names(web_flags.external_url, binds)
+        security = SecuritySettings(proxies=trusted(web_flags.proxies), hosts=hosts)
         listen_config = ListenConfig(
-            binds, security, web_file, limits, stop_seconds, delay, fast_path
+            binds,
+            security,
+            WebFile(web_flags.config_file, security),
+            Limits(connections=web_flags.max_connections),
+            web_flags.shutdown_timeout,
+            web_flags.shutdown_delay,
+            web_flags.fast_path,
         )
-        _run(_serve(config_file, repository, location, listen_config, options))
+        _run(
+            _serve(
+                config_file,
+                auto_reload_flags,
+                repository,
+                location,
+                listen_config,
+                options,
+            )
+        )
     except ConfigError as error:
         for line in str(error).splitlines():
             click.echo(line, err=True)
@@ -245,6 +189,7 @@ def _run(serving: Coroutine[None, None, None]) -> None:
 
 async def _serve(
     config_file: Path | None,
+    auto_reload: AutoReloadFlags,
     repository: FollowedRepository | None,
     storage: Location,
     listen_config: ListenConfig,
@@ -356,6 +301,7 @@ async def _serve(
                 managed_file.now(),
                 *(work.task().run(clock) for work in works),
                 *polls(origin, reload, clock, _jitter),
+                *auto_reloads(auto_reload, config_file, configuration, reload, clock),
             ),
         ):
             tune_garbage_collection()

@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -53,6 +54,15 @@ class Source:
     def of(cls, text: str, name: str) -> Source:
         """Return the source of one file with the *text*."""
         return cls(name, (SourceFile(name, text),), Path(name).parent)
+
+    @property
+    def digest(self) -> bytes:
+        """The digest of its texts."""
+        digest = sha256()
+        for file in self.files:
+            digest.update(f"{len(file.text)}\0".encode())
+            digest.update(file.text.encode())
+        return digest.digest()
 
 
 def is_read(name: str) -> bool:
