@@ -7,30 +7,30 @@ a changed job are replaced; the rest is copied, not rendered again.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, pairwise
 from typing import Final
 
+from afterrun_exporter.exposition.encoders import Shape
 from afterrun_exporter.exposition.exposed_job import ExposedJob
-from afterrun_exporter.exposition.families import FAMILIES, header
+from afterrun_exporter.exposition.families import FAMILIES
 
 #: Jobs in a chunk. Smaller chunks make scrapes slower, larger ones make changes slower.
 SIZE: Final = 128
-
-_HEADERS: Final = [header(family).encode() for family in FAMILIES]
 
 
 class Chunk:
     """The lines of some jobs, by family."""
 
-    __slots__ = ("_bounds", "names", "texts")
+    __slots__ = ("_bounds", "_families", "names", "texts")
 
-    def __init__(self) -> None:
+    def __init__(self, families: Sequence[Shape] = FAMILIES) -> None:
+        self._families = families
         self.names: list[str] = []
         #: The lines of all its jobs, by family.
-        self.texts = [b""] * len(FAMILIES)
+        self.texts = [b""] * len(families)
         # Offsets of the lines of each job, and of the end; without jobs added since.
-        self._bounds = [array("I", [0]) for _ in FAMILIES]
+        self._bounds = [array("I", [0]) for _ in families]
 
     def add(self, name: str) -> None:
         """Add a job, without lines yet."""
@@ -41,7 +41,7 @@ class Chunk:
         at = {name: place for place, name in enumerate(self.names)}
         changed = sorted(subjects, key=lambda one: at[one.job.name])
         places = [at[one.job.name] for one in changed]
-        for number, family in enumerate(FAMILIES):
+        for number, family in enumerate(self._families):
             self._replace(number, places, family.lines(changed))
 
     def drop(self, name: str) -> None:
@@ -86,7 +86,8 @@ class Chunk:
 class Chunks:
     """All jobs in chunks, in the order of their registration."""
 
-    def __init__(self, size: int = SIZE) -> None:
+    def __init__(self, families: Sequence[Shape] = FAMILIES, size: int = SIZE) -> None:
+        self._families = families
         self._size = size
         self._chunks: list[Chunk] = []
         self._homes: dict[str, Chunk] = {}
@@ -96,7 +97,7 @@ class Chunks:
         chunk = self._homes.get(name)
         if chunk is None:
             if not self._chunks or len(self._chunks[-1].names) >= self._size:
-                self._chunks.append(Chunk())
+                self._chunks.append(Chunk(self._families))
             chunk = self._homes[name] = self._chunks[-1]
             chunk.add(name)
         return chunk
@@ -108,9 +109,7 @@ class Chunks:
             if not chunk.names:
                 self._chunks.remove(chunk)
 
-    def pieces(self) -> Iterator[tuple[str, list[bytes]]]:
-        """Yield the name of every family and the pieces of its text."""
-        for number, (family, opening) in enumerate(
-            zip(FAMILIES, _HEADERS, strict=True)
-        ):
-            yield family.name, [opening, *[one.texts[number] for one in self._chunks]]
+    def pieces(self) -> Iterator[tuple[Shape, list[bytes]]]:
+        """Yield every family and the pieces of the text of its samples."""
+        for number, family in enumerate(self._families):
+            yield family, [one.texts[number] for one in self._chunks]

@@ -1,7 +1,7 @@
-"""gzip of a large text shared by many responses and a small individual one.
+"""gzip of a large text shared by many responses and smaller ones after it.
 
-The result is one gzip member, because some clients stop after the first. Its first
-part is a deflate stream flushed to a byte boundary, which the second part continues.
+The result is one gzip member, because some clients stop after the first. Each part but
+the last is a deflate stream flushed to a byte boundary, which the next one continues.
 """
 
 from __future__ import annotations
@@ -35,10 +35,12 @@ class Packed:
     size: int
 
 
-def pack(texts: Iterable[bytes]) -> Packed:
-    """Compress *texts*. Use a thread for long texts."""
+def pack(texts: Iterable[bytes], after: Packed | None = None) -> Packed:
+    """Compress *texts*, to continue *after* if given. Use a thread for long texts."""
     compressor = zlib.compressobj(_FASTEST, zlib.DEFLATED, _RAW)
     blocks, crc, size = [], 0, 0
+    if after is not None:
+        blocks, crc, size = list(after.blocks), after.crc, after.size
     for text in texts:
         blocks.append(compressor.compress(text))
         crc = zlib.crc32(text, crc)

@@ -28,12 +28,10 @@ class Fact:
     name: str
     type: str
     value: Callable[[ExposedJob], float]
-    #: The suffix of sample names, for summaries.
-    suffix: str = ""
 
     def lines(self, subjects: Sequence[ExposedJob]) -> list[str]:
         """Return the sample of each of *subjects* as a line of the text format."""
-        name, values = self.name + self.suffix, map(self.value, subjects)
+        name, values = self.name, map(self.value, subjects)
         return [
             f"{name}{{{one.own}}} {_number(value)}\n" if value else name + one.zero
             for one, value in zip(subjects, values, strict=True)
@@ -63,7 +61,6 @@ class Family:
     name: str
     type: str
     samples: Callable[[ExposedJob], Sequence[Sample]]
-    suffix: str = ""
 
     def lines(self, subjects: Sequence[ExposedJob]) -> list[str]:
         """Return the samples of each of *subjects* as lines of the text format."""
@@ -78,4 +75,24 @@ class Family:
         ]
 
 
-Shape = Fact | Family
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A metric family with a sum and a count of every job."""
+
+    name: str
+    type: str
+    sum: Callable[[ExposedJob], float]
+    count: Callable[[ExposedJob], float]
+
+    def lines(self, subjects: Sequence[ExposedJob]) -> list[str]:
+        """Return both samples of each of *subjects* as lines of the text format."""
+        sum_, count = f"{self.name}_sum", f"{self.name}_count"
+        # OpenMetrics requires the samples of a job to be together.
+        return [
+            f"{sum_}{{{one.own}}} {_number(self.sum(one))}\n"
+            f"{count}{{{one.own}}} {_number(self.count(one))}\n"
+            for one in subjects
+        ]
+
+
+Shape = Fact | Family | Summary

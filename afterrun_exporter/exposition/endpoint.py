@@ -14,11 +14,9 @@ from afterrun_exporter.core.scrape_shards import Shard, parse_shard
 from afterrun_exporter.engine.pushed_metrics import PushedMetrics
 from afterrun_exporter.errors import RequestError
 from afterrun_exporter.exposition.compression import gzipped, pack
+from afterrun_exporter.exposition.formats import TEXT, negotiate
 from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.exposition.snapshot import blocks
-
-#: Prometheus 3 refuses a scrape without it.
-CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 #: The timeout for sending one block to a client, in seconds.
 PATIENCE: Final = 60.0
@@ -38,8 +36,14 @@ def metrics(exposition: Exposition, max_requests: int) -> Handler:
             return web.Response(status=503, text=text)
         scraping += 1
         try:
-            page = await exposition.scrape(shard, families and frozenset(families))
-            response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: CONTENT_TYPE})
+            accept = ",".join(request.headers.getall(hdrs.ACCEPT, ()))
+            content_type, is_openmetrics = negotiate(accept)
+            page = await exposition.scrape(
+                shard,
+                families and frozenset(families),
+                is_openmetrics=is_openmetrics,
+            )
+            response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: content_type})
             if "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, ""):
                 response.headers[hdrs.CONTENT_ENCODING] = "gzip"
                 pieces = await page.compressed()
@@ -54,11 +58,16 @@ def metrics(exposition: Exposition, max_requests: int) -> Handler:
 
 
 def pushed_again(pushed: PushedMetrics) -> Handler:
-    """Return the handler for scrapes of pushed metrics with their original names."""
+    """Return the handler for scrapes of pushed metrics with their original names.
+
+    They have the text format for every client, like those of Pushgateway. OpenMetrics
+    has no counters without _total, no gauge beside a counter of the same name, and
+    other bounds of buckets, which would be other series for Prometheus 2.
+    """
 
     async def handle(request: web.Request) -> web.StreamResponse:
         page = pushed.page()
-        response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: CONTENT_TYPE})
+        response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: TEXT})
         pieces = [page]
         if "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, ""):
             response.headers[hdrs.CONTENT_ENCODING] = "gzip"

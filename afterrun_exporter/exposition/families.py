@@ -15,7 +15,14 @@ from afterrun_exporter.core.run_limits import run_deadline
 from afterrun_exporter.core.schedule import Calendar
 from afterrun_exporter.core.state import AlertKey
 from afterrun_exporter.exposition.alert_details import CODES, alert_details
-from afterrun_exporter.exposition.encoders import Alerting, Fact, Family, Sample, Shape
+from afterrun_exporter.exposition.encoders import (
+    Alerting,
+    Fact,
+    Family,
+    Sample,
+    Shape,
+    Summary,
+)
 from afterrun_exporter.exposition.exposed_job import (
     REMEMBERED,
     ExposedJob,
@@ -23,6 +30,7 @@ from afterrun_exporter.exposition.exposed_job import (
     label,
     metric_label,
 )
+from afterrun_exporter.exposition.formats import header
 
 _OUTCOMES = {one: f",{label('outcome', one.value)}" for one in Outcome}
 
@@ -202,7 +210,7 @@ def last_duration(subject: ExposedJob) -> float:
     return math.nan if duration is None else duration
 
 
-#: All families, in the order of exposition.
+#: All families, in the order of exposition: counters last.
 FAMILIES: tuple[Shape, ...] = (
     Family(names.INFO, "gauge", info),
     Fact(names.CREATED, "gauge", lambda s: s.state.created_at),
@@ -250,6 +258,12 @@ FAMILIES: tuple[Shape, ...] = (
     Family(names.SUCCEEDED, "gauge", succeeded),
     Family(names.ALERT_DETAIL, "gauge", alert_details),
     Fact(names.SCHEDULE_INVALID, "gauge", schedule_invalid),
+    Summary(
+        names.DURATION,
+        "summary",
+        lambda s: s.state.duration_sum,
+        lambda s: s.state.duration_count,
+    ),
     Fact(names.RUNS, "counter", lambda s: s.state.runs_total),
     Fact(names.FAILED_ATTEMPTS, "counter", lambda s: s.state.attempts_total),
     Fact(names.RUN_FAILURES, "counter", lambda s: s.state.failures_total),
@@ -258,16 +272,12 @@ FAMILIES: tuple[Shape, ...] = (
     Fact(names.MISSED_RUNS, "counter", lambda s: s.state.missed_total),
     Fact(names.UNOBSERVED_SLOTS, "counter", lambda s: s.state.unobserved_total),
     Fact(names.DUPLICATE_PINGS, "counter", lambda s: s.state.duplicates_total),
-    Fact(names.DURATION, "summary", lambda s: s.state.duration_sum, "_sum"),
-    Fact(names.DURATION, "summary", lambda s: s.state.duration_count, "_count"),
 )
 
 
-def header(family: Shape) -> str:
-    """Return the HELP and TYPE lines of a family; "" for the second part of a summary."""
-    if family.suffix == "_count":
-        return ""
-    return (
-        f"# HELP {family.name} {names.HELP[family.name]}\n"
-        f"# TYPE {family.name} {family.type}\n"
-    )
+def opening(family: Shape, *, is_openmetrics: bool = False) -> bytes:
+    """Return the lines before the samples of *family*."""
+    text = names.HELP[family.name]
+    return header(
+        family.name, family.type, text, is_openmetrics=is_openmetrics
+    ).encode()

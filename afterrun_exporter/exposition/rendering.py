@@ -41,7 +41,11 @@ class Exposition:
         own.watch(service, self._tally)
 
     async def scrape(
-        self, shard: Shard = WHOLE, families: Collection[str] | None = None
+        self,
+        shard: Shard = WHOLE,
+        families: Collection[str] | None = None,
+        *,
+        is_openmetrics: bool = False,
     ) -> Page:
         """Return all metric families of *shard*, or only *families*.
 
@@ -56,7 +60,8 @@ class Exposition:
         if shard.number > 1:
             only = frozenset({names.BUILD_INFO})
             own = only if families is None else only.intersection(families)
-        return Page(jobs, self._own.render(own), families)
+        text = self._own.render(own, is_openmetrics=is_openmetrics)
+        return Page(jobs, text, families, is_openmetrics=is_openmetrics)
 
     async def _snapshot(self, shard: Shard) -> Snapshot:
         arrival = self._turn

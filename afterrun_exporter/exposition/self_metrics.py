@@ -11,6 +11,9 @@ from prometheus_client import CollectorRegistry, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.gc_collector import GCCollector
+from prometheus_client.openmetrics.exposition import (
+    generate_latest as generate_openmetrics,
+)
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
@@ -20,6 +23,7 @@ from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.status import Status, status
 from afterrun_exporter.engine.service import Service
+from afterrun_exporter.exposition.formats import unit_of
 
 #: From the fsync of a fast SSD to a failing disk.
 COMMIT_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5)
@@ -178,27 +182,37 @@ class SelfMetrics:
         self._registry.unregister(self._process)
         self._process = ProcessCollector(registry=self._registry)
 
-    def render(self, families: Collection[str] | None = None) -> bytes:
+    def render(
+        self, families: Collection[str] | None = None, *, is_openmetrics: bool = False
+    ) -> bytes:
         """Return the text of the exporter's own metrics, or only of *families*."""
-        if families is None:
-            return generate_latest(self._registry)
-        return generate_latest(_Some(self._registry, families))
+        generate = generate_openmetrics if is_openmetrics else generate_latest
+        return generate(_Exposed(self._registry, families))
 
     def _gauge(self, name: str, *labels: str) -> Gauge:
         return Gauge(name, names.HELP[name], labels, registry=self._registry)
 
 
-class _Some(Collector):
-    """The metrics of *registry* with a name in *families*."""
+class _Exposed(Collector):
+    """The metrics of *registry*, or only *families*, without times of creation.
 
-    def __init__(self, registry: CollectorRegistry, families: Collection[str]) -> None:
+    These would be series of the exporter's start, and only Python clients have them.
+    """
+
+    def __init__(
+        self, registry: CollectorRegistry, families: Collection[str] | None
+    ) -> None:
         self._registry = registry
         self._families = families
 
     def collect(self) -> Iterator[Metric]:
         for metric in self._registry.collect():
             end = "_total" if metric.type == "counter" else ""
-            if metric.name + end in self._families:
+            if self._families is None or metric.name + end in self._families:
+                metric.unit = unit_of(metric.name)
+                metric.samples = [
+                    one for one in metric.samples if not one.name.endswith("_created")
+                ]
                 yield metric
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable, Iterator
-from itertools import chain
 from typing import Final
 
 from afterrun_exporter.exposition.compression import Packed, gzipped, pack
+from afterrun_exporter.exposition.encoders import Shape
+from afterrun_exporter.exposition.families import opening
 
 #: Bytes that are joined and sent between two yields.
 BLOCK: Final = 2**18
@@ -16,49 +17,87 @@ LARGE_BLOCK: Final = 2**21
 
 
 class Snapshot:
-    """The families of jobs at one moment, shared by concurrent scrapes."""
+    """The families of jobs at one moment, shared by concurrent scrapes.
 
-    def __init__(self, families: Iterable[tuple[str, list[bytes]]]) -> None:
+    Only the counters, which are last, differ between both formats.
+    """
+
+    def __init__(self, families: Iterable[tuple[Shape, list[bytes]]]) -> None:
         self._families = list(families)
-        self._packed: Packed | None = None
+        #: All families that have the same bytes in both formats, compressed.
+        self._common: Packed | None = None
+        #: All families, by format.
+        self._packed: dict[bool, Packed] = {}
         self._packing = asyncio.Lock()
 
-    def pieces(self, names: Collection[str] | None) -> Iterator[bytes]:
+    def pieces(
+        self, names: Collection[str] | None, *, is_openmetrics: bool
+    ) -> Iterator[bytes]:
         """Return the pieces of the text of all families, or only of *names*."""
-        return chain.from_iterable(
-            pieces for name, pieces in self._families if names is None or name in names
+        return _texts(
+            (one for one in self._families if names is None or one[0].name in names),
+            is_openmetrics=is_openmetrics,
         )
 
-    async def packed(self, names: Collection[str] | None) -> Packed:
+    async def packed(
+        self, names: Collection[str] | None, *, is_openmetrics: bool
+    ) -> Packed:
         """Return the same, compressed; the whole text is compressed only once."""
         if names is not None:
-            return await asyncio.to_thread(self._pack, names)
+            pieces = self.pieces(names, is_openmetrics=is_openmetrics)
+            return await asyncio.to_thread(pack, blocks(pieces, LARGE_BLOCK))
         async with self._packing:
-            if self._packed is None:
-                self._packed = await asyncio.to_thread(self._pack, None)
-            return self._packed
+            if is_openmetrics not in self._packed:
+                packed = await asyncio.to_thread(self._pack, is_openmetrics)
+                self._packed[is_openmetrics] = packed
+            return self._packed[is_openmetrics]
 
-    def _pack(self, names: Collection[str] | None) -> Packed:
-        return pack(blocks(self.pieces(names), LARGE_BLOCK))
+    def _pack(self, is_openmetrics: bool) -> Packed:
+        counters = [one[0].type == "counter" for one in self._families]
+        start = counters.index(True) if True in counters else len(counters)
+        common, others = self._families[:start], self._families[start:]
+        if self._common is None:
+            pieces = _texts(common, is_openmetrics=is_openmetrics)
+            self._common = pack(blocks(pieces, LARGE_BLOCK))
+        pieces = _texts(others, is_openmetrics=is_openmetrics)
+        return pack(blocks(pieces, LARGE_BLOCK), self._common)
+
+
+def _texts(
+    families: Iterable[tuple[Shape, list[bytes]]], *, is_openmetrics: bool
+) -> Iterator[bytes]:
+    for family, pieces in families:
+        yield opening(family, is_openmetrics=is_openmetrics)
+        yield from pieces
 
 
 class Page:
     """The response to a scrape: families of jobs, then the exporter's own."""
 
     def __init__(
-        self, jobs: Snapshot, own: bytes, names: Collection[str] | None
+        self,
+        jobs: Snapshot,
+        own: bytes,
+        names: Collection[str] | None,
+        *,
+        is_openmetrics: bool,
     ) -> None:
         self._jobs = jobs
         self._own = own
         self._names = names
+        self._is_openmetrics = is_openmetrics
 
     def text(self) -> list[bytes]:
         """Return the pieces of the text."""
-        return [*self._jobs.pieces(self._names), self._own]
+        pieces = self._jobs.pieces(self._names, is_openmetrics=self._is_openmetrics)
+        return [*pieces, self._own]
 
     async def compressed(self) -> list[bytes]:
         """Return the pieces of the text as a gzip file."""
-        return gzipped(await self._jobs.packed(self._names), self._own)
+        packed = await self._jobs.packed(
+            self._names, is_openmetrics=self._is_openmetrics
+        )
+        return gzipped(packed, self._own)
 
 
 def blocks(pieces: Iterable[bytes], size: int = BLOCK) -> Iterator[bytes]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.exposition.chunks import Chunk, Chunks
 from afterrun_exporter.exposition.exposed_job import ExposedJob
+from afterrun_exporter.exposition.snapshot import Snapshot
 from tests.copies import replace
 from tests.core.jobs import BACKUP, SETTINGS
 from tests.exposition.rendered import render
@@ -35,7 +36,8 @@ rounds = st.lists(
 
 
 def text(chunks: Chunks) -> bytes:
-    return b"".join(piece for _, pieces in chunks.pieces() for piece in pieces)
+    snapshot = Snapshot(chunks.pieces())
+    return b"".join(snapshot.pieces(None, is_openmetrics=False))
 
 
 def change(chunks: Chunks, changes: Changes) -> None:

@@ -68,32 +68,41 @@ changes = st.lists(
 )
 
 
+async def play(
+    history: list[tuple[str, object]],
+    service: Service,
+    clock: ManualClock,
+    exposition: Exposition,
+) -> None:
+    for what, how in history:
+        if what == "ping":
+            await service.record(replace(ping("21 12:00"), at=clock.now(), **how))  # type: ignore[arg-type]
+        elif what == "wait":
+            clock.show(clock.now() + how)  # type: ignore[operator]
+            await service.sweep()
+        elif what == "scrape":
+            await exposition.scrape()
+        else:
+            await service.reconfigure(job_config(*how))  # type: ignore[misc]
+
+
 @given(changes)
 def test_the_cache_and_a_fresh_render_agree(history: list[tuple[str, object]]) -> None:
     """Whatever happened: pings, misses, reloads, scrapes in between."""
 
-    async def play() -> None:
+    async def compare() -> None:
         clock = ManualClock(at("21 12:00"))
         service = Service(MemoryStore(), clock, job_config(BACKUP, SYNC))
         await service.start()
         exposition = Exposition(service, SelfMetrics("1.2.3"))
-        for what, how in history:
-            if what == "ping":
-                await service.record(replace(ping("21 12:00"), at=clock.now(), **how))  # type: ignore[arg-type]
-            elif what == "wait":
-                clock.show(clock.now() + how)  # type: ignore[operator]
-                await service.sweep()
-            elif what == "scrape":
-                await exposition.scrape()
-            else:
-                await service.reconfigure(job_config(*how))  # type: ignore[misc]
+        await play(history, service, clock, exposition)
         cached = b"".join((await exposition.scrape()).text())
         fresh = render(service.watched(), service.settings)
 
         jobs_only, _, _ = cached.partition(b"# HELP process_")
         assert sorted(jobs_only.splitlines()) == sorted(fresh.splitlines())
 
-    asyncio.run(play())
+    asyncio.run(compare())
 
 
 async def test_a_scrape_has_the_headers_prometheus_wants(client: Client) -> None:

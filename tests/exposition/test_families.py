@@ -98,6 +98,7 @@ def test_a_job_that_never_ran_has_every_series() -> None:
         ("succeeded", "gauge", ""),
         ("alert_detail", "gauge", ""),
         ("schedule_invalid", "gauge", f"{{{own}}} 0"),
+        ("duration_seconds", "summary", f"_sum{{{own}}} 0", f"_count{{{own}}} 0"),
         ("runs_total", "counter", f"{{{own}}} 0"),
         ("failed_attempts_total", "counter", f"{{{own}}} 0"),
         ("run_failures_total", "counter", f"{{{own}}} 0"),
@@ -106,12 +107,13 @@ def test_a_job_that_never_ran_has_every_series() -> None:
         ("missed_runs_total", "counter", f"{{{own}}} 0"),
         ("unobserved_slots_total", "counter", f"{{{own}}} 0"),
         ("duplicate_pings_total", "counter", f"{{{own}}} 0"),
-        ("duration_seconds", "summary", f"_sum{{{own}}} 0", f"_count{{{own}}} 0"),
     )  # fmt: skip
     expected = ""
     for short, kind, *lines in told:
         name = f"afterrun_job_{short}"
         expected += f"# HELP {name} {names.HELP[name]}\n# TYPE {name} {kind}\n"
+        if name.endswith("_seconds"):
+            expected += f"# UNIT {name} seconds\n"
         expected += "".join(f"{name}{line}\n" for line in lines if line)
 
     assert text(Night(LABELLED)) == expected

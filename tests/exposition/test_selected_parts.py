@@ -55,7 +55,7 @@ async def test_families_can_be_chosen_by_their_names(client: Client) -> None:
     chosen = [names.RUNS, names.DURATION, names.PINGS, names.BUILD_INFO]
     told = await scrape(client, **{"name[]": [*chosen, "afterrun_job", "nothing"]})
 
-    assert families(told) == [names.RUNS, names.DURATION, names.BUILD_INFO, names.PINGS]
+    assert families(told) == [names.DURATION, names.RUNS, names.BUILD_INFO, names.PINGS]
     assert f'{names.DURATION}_count{{job_name="backup"}} 0' in told
     assert f'{names.BUILD_INFO}{{version="1.2.3"}} 1.0' in told
 
