@@ -34,6 +34,7 @@ from afterrun_exporter.server import health
 from afterrun_exporter.server.freshness import only_fresh
 from afterrun_exporter.server.health import READINESS, Readiness
 from afterrun_exporter.server.proxy_headers import behind
+from afterrun_exporter.server.request_counts import REQUESTS, RequestCounts
 from afterrun_exporter.server.security import SECURITY, SecuritySettings
 from afterrun_exporter.server.service_discovery import targets
 
@@ -86,6 +87,8 @@ def make_app(
     app[READINESS] = Readiness(service.outdated)
     recorder = ReportRecorder(service, clock, native.DIALECT)
     app[REPORTS] = Reports(recorder, clock)
+    app[REQUESTS] = RequestCounts()
+    exposition.watch_requests(app[REQUESTS])
     context = DialectContext(service, clock, pushed, options.external_url)
     app.add_routes(dialects.routes(context))
     app.add_routes(native.routes(recorder, clock, app[REPORTS]))

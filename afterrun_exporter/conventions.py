@@ -38,6 +38,9 @@ DETAIL_SILENT: Final = "silent"
 #: A label for values in the text of an alert; it is dropped before sending.
 CARRIED: Final = "alert_detail"
 DIALECT: Final = "dialect"
+CODE: Final = "code"
+METHOD: Final = "method"
+HANDLER: Final = "handler"
 RESULT: Final = "result"
 ALERTMANAGER: Final = "alertmanager"
 
@@ -131,6 +134,8 @@ STORAGE_ERRORS: Final = "afterrun_storage_errors_total"
 CLOCK_STEPS: Final = "afterrun_clock_steps_total"
 PAUSES: Final = "afterrun_pauses_total"
 CLOCK: Final = "afterrun_clock_timestamp_seconds"
+HTTP_REQUESTS: Final = "afterrun_http_requests_total"
+HTTP_DURATION: Final = "afterrun_http_request_duration_seconds"
 PUSHES: Final = "afterrun_alertmanager_pushes_total"
 PUSH_WAITING: Final = "afterrun_alertmanager_waiting_alerts"
 ALERTMANAGER_MISSING_SECRETS: Final = "afterrun_alertmanager_missing_secrets"
@@ -212,6 +217,8 @@ HELP: Final = {
     STORAGE_ERRORS: "Total number of failed transactions and reads of the database.",
     CLOCK_STEPS: "Total number of steps of the system clock by more than a second.",
     CLOCK: "Current Unix time of the clock of the exporter.",
+    HTTP_REQUESTS: "Total number of answered HTTP requests, by status code, method and route.",
+    HTTP_DURATION: "Duration of HTTP requests until the response is sent, by route.",
     PAUSES: "Total number of times that the daemon was suspended for 5 seconds or more.",
     PUSHES: "Total number of posts of alerts to Alertmanager, by result.",
     PUSH_WAITING: "Number of alert updates not yet accepted by this Alertmanager.",

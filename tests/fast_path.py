@@ -15,6 +15,7 @@ from afterrun_exporter.ingest.native import REPORTS
 from afterrun_exporter.server import connection_factory
 from afterrun_exporter.server.connection_limits import ConnectionLimiter, Limits
 from afterrun_exporter.server.in_flight import InFlightRequests
+from afterrun_exporter.server.request_counts import REQUESTS
 from afterrun_exporter.server.security import SECURITY, SecuritySettings
 from tests.fakes import ManualClock
 from tests.http import app_of
@@ -91,7 +92,14 @@ async def opened(
     server.request_handler = cast("Any", noted)
     limiter = ConnectionLimiter(limits or Limits())
     made = connection_factory.connections(
-        server, app[REPORTS], in_flight, clock, app[SECURITY], limiter, fast=front
+        server,
+        app[REPORTS],
+        app[REQUESTS],
+        in_flight,
+        clock,
+        app[SECURITY],
+        limiter,
+        fast=front,
     )
     listener = await asyncio.get_running_loop().create_server(made, "127.0.0.1", 0)
     door = Door(app, listener.sockets[0].getsockname()[1], in_flight, limiter)

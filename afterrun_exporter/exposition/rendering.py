@@ -14,6 +14,7 @@ from afterrun_exporter.core.scrape_shards import WHOLE, Shard
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.exposition.chunks import Chunk, Chunks
 from afterrun_exporter.exposition.exposed_job import ExposedJob
+from afterrun_exporter.exposition.request_metrics import Requests
 from afterrun_exporter.exposition.self_metrics import JobCounts, SelfMetrics
 from afterrun_exporter.exposition.snapshot import Page, Snapshot
 
@@ -39,6 +40,10 @@ class Exposition:
         #: The number of refreshes so far, including the current one.
         self._turn = 0
         own.watch(service, self._tally)
+
+    def watch_requests(self, requests: Requests) -> None:
+        """Expose the numbers and durations of *requests*."""
+        self._own.watch_requests(requests)
 
     async def scrape(
         self,

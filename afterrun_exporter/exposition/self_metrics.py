@@ -24,6 +24,7 @@ from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.status import Status, status
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.exposition.formats import unit_of
+from afterrun_exporter.exposition.request_metrics import Requests, request_metrics
 
 #: From the fsync of a fast SSD to a failing disk.
 COMMIT_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5)
@@ -170,6 +171,10 @@ class SelfMetrics:
     def watch_fetches(self, fetches: Callable[[], Fetches]) -> None:
         """Expose the result of *fetches*, called at each scrape."""
         self._registry.register(_Callback(lambda: _fetches(fetches())))
+
+    def watch_requests(self, requests: Requests) -> None:
+        """Expose the numbers and durations of *requests*, read at each scrape."""
+        self._registry.register(_Callback(lambda: request_metrics(requests)))
 
     def clock_stepped(self, steps: int, now: float) -> None:
         """Move timestamps after *now* back to it, if the clock was set since the last call."""

@@ -25,6 +25,7 @@ from afterrun_exporter.errors import BodyError
 from afterrun_exporter.ingest.bodies import CONNECTION, skip_rest
 from afterrun_exporter.ingest.native import Reports
 from afterrun_exporter.server.admission import Admitted
+from afterrun_exporter.server.request_counts import RequestCounts
 
 #: The beginning of an HTTP request.
 _METHOD: Final = re.compile(rb"[A-Z]{3,8} ")
@@ -33,10 +34,23 @@ _METHOD: Final = re.compile(rb"[A-Z]{3,8} ")
 class AiohttpConnection(web.RequestHandler):
     """A connection to `server`."""
 
-    __slots__ = ("_is_ended", "_is_http", "_reports", "_request", "admitted")
+    __slots__ = (
+        "_began_at",
+        "_is_ended",
+        "_is_http",
+        "_reports",
+        "_request",
+        "_requests",
+        "admitted",
+    )
 
     def __init__(
-        self, server: web.Server, admitted: Admitted, reports: Reports, idle: float
+        self,
+        server: web.Server,
+        admitted: Admitted,
+        reports: Reports,
+        requests: RequestCounts,
+        idle: float,
     ) -> None:
         super().__init__(
             server,
@@ -48,10 +62,12 @@ class AiohttpConnection(web.RequestHandler):
         )
         self.admitted = admitted
         self._reports = reports
+        self._requests = requests
         #: False if the first bytes are no HTTP request line; None before they come.
         self._is_http: bool | None = None
         #: The request that aiohttp is answering.
         self._request: web.BaseRequest | None = None
+        self._began_at = 0.0
         #: True once the client has closed its sending half.
         self._is_ended = False
 
@@ -59,6 +75,7 @@ class AiohttpConnection(web.RequestHandler):
         """Record that *request* is about to be handled."""
         self.admitted.begin(request)
         self._request = request
+        self._began_at = asyncio.get_running_loop().time()
         self._fail_broken_body()
 
     def data_received(self, data: bytes) -> None:
@@ -127,7 +144,7 @@ class AiohttpConnection(web.RequestHandler):
         resp: web.StreamResponse,
         start_time: float | None,
     ) -> tuple[web.StreamResponse, bool]:
-        """Send the response.
+        """Send and count the response.
 
         Close the connection if too much of the request is unread, and after the last
         response to a half-closed connection.
@@ -135,6 +152,10 @@ class AiohttpConnection(web.RequestHandler):
         if isinstance(resp, web.HTTPExpectationFailed):
             resp = http_problems.unsupported_expectation()
         sending_result = await super().finish_response(request, resp, start_time)
+        now = asyncio.get_running_loop().time()
+        # An unreadable request has no beginning.
+        began_at = self._began_at if self._request is request else now
+        self._requests.add(request, sending_result[0].status, now - began_at)
         if not await skip_rest(request):
             self.force_close()
         self._request = None

@@ -19,6 +19,7 @@ from afterrun_exporter.server.aiohttp_connection import AiohttpConnection, regis
 from afterrun_exporter.server.connection_limits import ConnectionLimiter
 from afterrun_exporter.server.fast_path import FastPathConnection
 from afterrun_exporter.server.in_flight import InFlightRequests
+from afterrun_exporter.server.request_counts import RequestCounts
 from afterrun_exporter.server.security import SecuritySettings
 
 log = structlog.get_logger()
@@ -27,6 +28,7 @@ log = structlog.get_logger()
 def connections(
     server: web.Server,
     reports: Reports,
+    requests: RequestCounts,
     in_flight: InFlightRequests,
     clock: Clock,
     security: SecuritySettings,
@@ -55,9 +57,9 @@ def connections(
 
     def make(admitted: Admitted) -> asyncio.Protocol:
         if not fast:
-            return AiohttpConnection(server, admitted, reports, idle)
+            return AiohttpConnection(server, admitted, reports, requests, idle)
         return FastPathConnection(
-            server, admitted, reports, in_flight, clock, security, idle
+            server, admitted, reports, requests, in_flight, clock, security, idle
         )
 
     def connect() -> asyncio.Protocol:

@@ -30,6 +30,7 @@ from afterrun_exporter.server.aiohttp_connection import AiohttpConnection
 from afterrun_exporter.server.headers import DATA
 from afterrun_exporter.server.in_flight import InFlightRequests
 from afterrun_exporter.server.proxy_headers import FOR
+from afterrun_exporter.server.request_counts import RequestCounts
 from afterrun_exporter.server.security import SecuritySettings
 
 #: The most bytes of a head; the parser refuses longer ones.
@@ -105,12 +106,13 @@ class FastPathConnection(AiohttpConnection):
         server: web.Server,
         admitted: Admitted,
         reports: Reports,
+        requests: RequestCounts,
         in_flight: InFlightRequests,
         clock: Clock,
         security: SecuritySettings,
         idle: float,
     ) -> None:
-        super().__init__(server, admitted, reports, idle)
+        super().__init__(server, admitted, reports, requests, idle)
         self._in_flight = in_flight
         self._clock = clock
         self._security = security
@@ -178,8 +180,12 @@ class FastPathConnection(AiohttpConnection):
             if self._parser is not None:
                 self._parser.message_consumed()
             headers = cast("RawRequestMessage", message).headers
+            began_at = self._loop.time()
             with self._in_flight:
                 answer = await self._answer(job, payload.read_nowait(), headers, caller)
+            now = self._loop.time()
+            code = answer["status"] if "title" in answer else 200
+            self._requests.ping(code, now - began_at)
             if self.transport is None:
                 return
             is_last = self._is_ended and not self._messages
@@ -189,7 +195,7 @@ class FastPathConnection(AiohttpConnection):
             if stopping:
                 self.transport.close()
                 return
-            self._next_keepalive_close_time = self._loop.time() + self.keepalive_timeout
+            self._next_keepalive_close_time = now + self.keepalive_timeout
 
     def _plain(self) -> str:
         """Return the job of the next request; "" if it is not a plain report.

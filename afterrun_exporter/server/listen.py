@@ -22,6 +22,7 @@ from afterrun_exporter.server.addresses import Address
 from afterrun_exporter.server.connection_factory import connections
 from afterrun_exporter.server.connection_limits import ConnectionLimiter, Limits
 from afterrun_exporter.server.in_flight import InFlightRequests
+from afterrun_exporter.server.request_counts import REQUESTS
 from afterrun_exporter.server.security import SECURITY
 from afterrun_exporter.server.tls import Certificates
 from afterrun_exporter.server.tls_listener import TlsListener
@@ -68,7 +69,14 @@ async def listening(
     server.request_handler = cast("Any", counting_handler)
     limiter = ConnectionLimiter(with_files_for(limits or Limits()))
     connect = connections(
-        server, app[REPORTS], in_flight, clock, security, limiter, fast=fast
+        server,
+        app[REPORTS],
+        app[REQUESTS],
+        in_flight,
+        clock,
+        security,
+        limiter,
+        fast=fast,
     )
     open_: list[asyncio.Server | TlsListener] = []
     try:

@@ -9,9 +9,6 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import Metric
-from prometheus_client.openmetrics.parser import (
-    text_string_to_metric_families as openmetrics_families,
-)
 from prometheus_client.parser import text_string_to_metric_families as text_families
 
 from afterrun_exporter import conventions as names
@@ -24,6 +21,7 @@ from tests.core.jobs import BACKUP, at
 from tests.exposition.test_endpoint import SYNC, changes, play
 from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client
+from tests.openmetrics import openmetrics_families
 from tests.services import job_config
 
 OLD = "application/openmetrics-text; version=0.0.1; charset=utf-8"

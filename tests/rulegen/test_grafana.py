@@ -42,7 +42,9 @@ PANELS = [
 ]
 # A histogram is read by the series it consists of.
 FAMILIES = {value for value in vars(names).values() if isinstance(value, str)} | {
-    f"{names.COMMIT_DURATION}_{part}" for part in ("bucket", "count")
+    f"{family}_{part}"
+    for family in (names.COMMIT_DURATION, names.HTTP_DURATION)
+    for part in ("bucket", "count")
 }
 
 

@@ -33,6 +33,8 @@ OF_PROCESSES: Final = {
     names.CLOCK_STEPS,
     f"{names.COMMIT_DURATION}_bucket",
     f"{names.COMMIT_DURATION}_count",
+    f"{names.HTTP_DURATION}_bucket",
+    names.HTTP_REQUESTS,
     names.METRICS_DROPPED,
     names.PAUSES,
     names.PINGS,
