@@ -169,6 +169,33 @@ provide_programs() {
     need nodejs node nodejs
     need npm npm
     install_needed "The tests" scripts/system-packages.sh "Prometheus and Alertmanager: https://prometheus.io/download/"
+    provide_kustomize
+}
+
+# Debian 12 and 13 have no kustomize. The one of a later Debian runs there, too.
+KUSTOMIZE=build/kustomize/usr/bin/kustomize
+
+provide_kustomize() {
+    if have kustomize || [ -x "$KUSTOMIZE" ]; then return; fi
+    why="The tests run kustomize, which is not on PATH. Install it (https://kubectl.docs.kubernetes.io/installation/kustomize/) and try again."
+    have apt-get && have dpkg-deb || give_up "$why"
+    say "Downloading kustomize of Debian forky into build/kustomize"
+    at=$(mktemp -d)
+    mkdir -p "$at/lists/partial" "$at/cache/archives/partial"
+    : >"$at/status"
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian forky main" >"$at/sources"
+    private_apt() {
+        (cd "$at" && apt-get -o Dir::Etc::sourcelist="$at/sources" -o Dir::Etc::sourceparts=- -o Dir::State::Lists="$at/lists" \
+            -o Dir::Cache="$at/cache" -o Dir::State::status="$at/status" -o Acquire::Retries=3 "$@") >>"$at/log" 2>&1
+    }
+    mkdir -p build
+    if ! { private_apt update && private_apt download kustomize && dpkg-deb -x "$at"/kustomize_*.deb "$at/root"; }; then
+        cat "$at/log" >&2
+        give_up "" "$why"
+    fi
+    rm -rf build/kustomize
+    mv "$at/root" build/kustomize
+    rm -rf "$at"
 }
 
 # --- The programs that the benchmarks run -----------------------------------------

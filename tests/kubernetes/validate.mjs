@@ -2,10 +2,12 @@
 import * as core from "kubernetes-models/v1";
 import * as v1 from "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1";
 import * as alpha from "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1alpha1";
+import * as gateway from "@kubernetes-models/gateway-api/gateway.networking.k8s.io/v1";
 import { readFileSync } from "node:fs";
 
 const groups = {
   v1: core,
+  "gateway.networking.k8s.io/v1": gateway,
   "monitoring.coreos.com/v1": v1,
   "monitoring.coreos.com/v1alpha1": alpha,
 };

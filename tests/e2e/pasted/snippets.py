@@ -22,7 +22,7 @@ DOCUMENTS: Final = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 OTHERS: Final = sorted(
     [
         *ROOT.glob("examples/*.*"),
-        *ROOT.glob("deploy/*"),
+        *ROOT.glob("deploy/*.*"),
         *ROOT.glob("*.yml"),
         ROOT / "Dockerfile",
         ROOT / "afterrun_exporter/client/options.py",
@@ -59,6 +59,10 @@ SHELL_NOT_RUN: Final = {
     "db.example": "is run in e2e/replicas/test_documented_commands.py, with a PostgreSQL",
     "cronitor.io": "asks a service in the internet",
     "install git+": "installs from a server in the internet, in a pipeline",
+    "helm install": "is rendered in tests/deploy/test_documents.py",
+    "helm upgrade": "is rendered in tests/deploy/test_documents.py",
+    "kubectl --namespace": "needs a cluster; read in tests/deploy/test_documents.py",
+    "kubectl apply -k": "needs a cluster",
     "exit 75": "is the end of a script",
 }
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,12 +10,12 @@ from typing import Any
 import pytest
 
 from tests import npm
+from tests.kubernetes_schemas import invalid, prepare
 
 from .objects import INSIDE, OUTSIDE, configured, objects
 
 pytestmark = pytest.mark.thorough
 
-HOME = Path(__file__).parents[2] / "kubernetes"
 OPTIONS = ["--strict", "--noEmit", "--skipLibCheck", "--target", "es2022"]
 MODULES = ["--module", "nodenext", "--moduleResolution", "nodenext"]
 
@@ -32,25 +30,7 @@ SECTIONS = {
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with the schemas."""
-    npm.install(HOME)
-    home = tmp_path_factory.mktemp("schemas")
-    (home / "node_modules").symlink_to(HOME / "node_modules")
-    for name in ("shapes.ts", "validate.mjs"):
-        shutil.copy(HOME / name, home)
-    return home
-
-
-def invalid(home: Path, made: list[Any]) -> str:
-    """Return what the schemas have against the values."""
-    result = subprocess.run(
-        ["node", "validate.mjs"],
-        cwd=home,
-        input=json.dumps(made),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return result.stdout + result.stderr
+    return prepare(tmp_path_factory.mktemp("schemas"))
 
 
 def unknown(home: Path, made: list[Any]) -> str:
