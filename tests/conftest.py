@@ -44,9 +44,14 @@ def pytest_collection_modifyitems(
         for item in items:
             if not counts_as_coverage(item):
                 item.add_marker("no_cover")
-    stories = Path(__file__).parent / "e2e"
+    tests = Path(__file__).parent
+    stories, servers = tests / "e2e", tests / "storage" / "postgres"
     items.sort(
-        key=lambda item: (item.path.parent != stories, stories not in item.path.parents)
+        key=lambda item: (
+            item.path.parent != stories,
+            stories not in item.path.parents,
+            item.path.parent != servers,
+        )
     )
 
 

@@ -50,22 +50,22 @@ WITH time AS MATERIALIZED (
     RETURNING id
 ), lease AS (
     INSERT INTO leader AS l (one, replica, term, until)
-    SELECT true, $2, 1, clock_timestamp() + interval '{LEASE} s' WHERE $4
+    SELECT true, $2, 1, clock_timestamp() + $6::float8 * interval '1 s' WHERE $4
     ON CONFLICT (one) DO UPDATE
     SET replica = excluded.replica, until = excluded.until,
         term = l.term + (l.replica <> excluded.replica)::int
     WHERE l.replica = excluded.replica OR l.until < clock_timestamp()
-        OR l.until > clock_timestamp() + interval '{2 * LEASE} s'
+        OR l.until > clock_timestamp() + $6::float8 * interval '2 s'
     RETURNING term
 ), alive AS (
     INSERT INTO service AS s (one, alive_at) SELECT true, now FROM time WHERE $5
     ON CONFLICT (one) DO UPDATE SET
-        down_since = CASE WHEN s.alive_at < excluded.alive_at - {DOWN}
+        down_since = CASE WHEN s.alive_at < excluded.alive_at - $7::float8
                 AND (s.alive_at < s.up_since + {APART}) IS NOT TRUE
             THEN s.alive_at ELSE s.down_since END,
-        up_since = CASE WHEN s.alive_at < excluded.alive_at - {DOWN}
+        up_since = CASE WHEN s.alive_at < excluded.alive_at - $7::float8
             THEN excluded.alive_at ELSE s.up_since END,
-        alive_at = CASE WHEN s.alive_at < excluded.alive_at + {DOWN}
+        alive_at = CASE WHEN s.alive_at < excluded.alive_at + $7::float8
             THEN greatest(s.alive_at, excluded.alive_at) ELSE excluded.alive_at END
     RETURNING down_since, up_since
 )
@@ -132,7 +132,9 @@ async def beat(
 
     Unless it *records* what is reported, it does not keep the service alive.
     """
-    (row,) = await connection.fetch(_BEAT, writer, replica, config, may_lead, records)
+    (row,) = await connection.fetch(
+        _BEAT, writer, replica, config, may_lead, records, LEASE, DOWN
+    )
     now, number, term, down_since, up_since = row
     downtime = None if up_since is None else Downtime(down_since, up_since)
     return Pulse(now, number is not None, term is not None, downtime)

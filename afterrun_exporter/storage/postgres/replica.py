@@ -18,7 +18,7 @@ from afterrun_exporter.storage.group_commit import Committed, GroupCommit
 from afterrun_exporter.storage.outbox import Outbox
 from afterrun_exporter.storage.postgres import beat, feed, loading
 from afterrun_exporter.storage.postgres import outbox as outbox_rows
-from afterrun_exporter.storage.postgres.beat import LEASE, Pulse
+from afterrun_exporter.storage.postgres.beat import Pulse
 from afterrun_exporter.storage.postgres.commits import register
 from afterrun_exporter.storage.postgres.connections import Connections
 from afterrun_exporter.storage.postgres.failures import FAULTS
@@ -278,7 +278,7 @@ class Replica:
             return
         if not self.is_leader:
             await self._link.run(self._load_outbox)
-        self._lead_until = began + LEASE
+        self._lead_until = began + beat.LEASE
 
     async def _load_outbox(self, connection: asyncpg.Connection) -> None:
         """Read all notifications, and which of them the leader has delivered."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import asyncpg
@@ -10,9 +11,9 @@ from structlog.testing import capture_logs
 
 from afterrun_exporter.clock import stopwatch
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.storage.postgres import beat
-from afterrun_exporter.storage.postgres.beat import DOWN, LEASE, Pulse
-from afterrun_exporter.storage.postgres.replica import FRESH, STUCK
+from afterrun_exporter.storage.postgres import beat, replica
+from afterrun_exporter.storage.postgres.beat import Pulse
+from afterrun_exporter.storage.postgres.replica import STUCK
 from afterrun_exporter.storage.postgres.store import PostgresStore
 from afterrun_exporter.storage.store import update
 from tests.postgres import Database
@@ -35,7 +36,7 @@ async def test_the_first_replica_leads_and_another_takes_over(
 
         assert [one.is_leader for one in (first, second, third)] == [False, True, False]
         # It stands still meanwhile.
-        postgres.psql("UPDATE leader SET until = until - interval '1 minute'")
+        postgres.psql("UPDATE leader SET until = until - interval '1 hour'")
         third._beat_at = -1e9
         await third.look()
         second._beat_at = -1e9
@@ -78,7 +79,7 @@ async def test_a_leader_that_stood_still_knows_that_its_lease_is_over(
     async with replicas(postgres, 1) as (store,):
         assert store.replicas.is_leader
 
-        clock_of(store).ahead = LEASE
+        clock_of(store).ahead = beat.LEASE
 
         assert not store.replicas.is_leader
 
@@ -88,38 +89,37 @@ async def test_states_are_out_of_date_if_the_database_was_not_read_for_long(
 ) -> None:
     async with replicas(postgres, 1) as (store,):
         assert store.replicas.outdated() == ""
-        clock_of(store).ahead = FRESH
+        clock_of(store).ahead = replica.FRESH
 
-        assert "the database was last read 5 s ago" in store.replicas.outdated()
+        assert re.match(
+            r"the database was last read \d+ s ago", store.replicas.outdated()
+        )
         clock_of(store).ahead = 0.0
         await store.replicas.look()
         assert store.replicas.outdated() == ""
 
 
 @pytest.mark.parametrize(
-    ("ahead", "is_leader", "problem"),
+    ("ahead", "problem"),
     [
-        (3.0, False, ""),
-        (-3.0, False, ""),
-        (
-            30.0,
-            False,
-            "the clock of this machine is 30 s ahead of that of the database",
-        ),
-        (-30.0, False, "the clock of this machine is 30 s behind that of the database"),
+        (4.0, ""),
+        (-4.0, ""),
+        (30.0, r"the clock of this machine is \d+ s ahead of that of the database"),
+        (-30.0, r"the clock of this machine is \d+ s behind that of the database"),
     ],
 )
 async def test_a_wrong_clock_does_not_lead_and_a_very_wrong_one_does_not_serve(
-    postgres: Database, ahead: float, is_leader: bool, problem: str
+    postgres: Database, ahead: float, problem: str
 ) -> None:
     async with replicas(postgres, 1) as (store,):
         clock_of(store).off = ahead
         store.replicas._beat_at = -1e9
         await store.replicas.look()
 
-        assert store.replicas.is_leader == is_leader
-        assert store.replicas.clock_offset == pytest.approx(ahead, abs=1)
-        assert problem in store.replicas.outdated()
+        assert not store.replicas.is_leader
+        # The answer may take a while.
+        assert store.replicas.clock_offset == pytest.approx(ahead, abs=2.5)
+        assert re.fullmatch(problem, store.replicas.outdated())
 
 
 async def test_a_slow_answer_of_the_database_is_no_wrong_clock(
@@ -150,7 +150,7 @@ async def test_a_downtime_is_one_of_all_replicas(postgres: Database) -> None:
         first.follow(followers[0])
         second.follow(followers[1])
         before = first.last_downtime
-        seconds = DOWN + 50
+        seconds = beat.DOWN + 50
         postgres.psql(f"UPDATE service SET alive_at = alive_at - {seconds}")  # noqa: S608
         first._beat_at = second._beat_at = -1e9
 
@@ -226,11 +226,11 @@ async def test_a_table_that_is_locked_for_long_is_a_downtime(
                 store._writer.failing_since = stopwatch() - STUCK
                 store.replicas._beat_at = -1e9
                 await store.replicas.look()
-                assert "nothing could be recorded for 1" in store.replicas.outdated()
+                assert "nothing could be recorded for " in store.replicas.outdated()
                 with pytest.raises(StorageError):
                     await store.probe()
             assert not first.is_leader
-            postgres.psql(f"UPDATE service SET alive_at = alive_at - {DOWN}")  # noqa: S608
+            postgres.psql(f"UPDATE service SET alive_at = alive_at - {beat.DOWN}")  # noqa: S608
             before = postgres.psql("SELECT alive_at FROM service")
             second._beat_at = -1e9
             await second.look()
