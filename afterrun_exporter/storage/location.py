@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from afterrun_exporter.errors import StorageError
 
@@ -16,6 +16,9 @@ SCHEMES: Final = ("postgresql", "postgres")
 EXAMPLE: Final = "postgresql://afterrun@db.example:5432/afterrun"
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+
+#: The end of user and hosts in a URL.
+_END: Final = re.compile(r"[/?#]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ class DatabaseUrl:
     @property
     def has_password(self) -> bool:
         """True if the URL has a password."""
-        parts = urlsplit(self.url)
+        parts = split_url(self.url)
         userinfo = parts.netloc.rpartition("@")[0]
         return ":" in userinfo or "password" in parse_qs(parts.query, True)
 
@@ -68,6 +71,21 @@ class DatabaseUrl:
                 "alone into it"
             )
         return password
+
+
+def authority_of(url: str) -> str:
+    """Return user and hosts in *url*, as far as a password is percent-encoded."""
+    return _END.split(url.partition("://")[2], maxsplit=1)[0]
+
+
+def split_url(url: str) -> SplitResult:
+    """Return the parts of *url*, which may have several hosts.
+
+    Recent releases of Python refuse an IPv6 address that is not the first of them.
+    """
+    hosts = authority_of(url)
+    parts = urlsplit(url.replace(f"://{hosts}", "://", 1))
+    return parts._replace(netloc=hosts.strip())
 
 
 #: A file, or a database in PostgreSQL.

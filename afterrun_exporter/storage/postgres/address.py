@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any, Final, NamedTuple
-from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlencode
 
 from afterrun_exporter.core.did_you_mean import did_you_mean
 from afterrun_exporter.errors import StorageError
+from afterrun_exporter.storage.location import authority_of, split_url
 
 #: Returns the password, None without one. Called for each connection.
 Password = Callable[[], str | None]
@@ -60,9 +61,6 @@ TRANSACTION: Final = "transaction"
 
 #: Values of `target_session_attrs` for servers that accept writes.
 _WRITABLE: Final = ("any", "primary", "read-write")
-
-#: The end of user and hosts in a URL.
-_END: Final = re.compile(r"[/?#]")
 
 _KNOWN: Final = _DRIVERS | _PARTS | _SETTINGS | _IGNORED | {POOLER, "channel_binding"}
 
@@ -117,7 +115,7 @@ class Address:
 def display_name(url: str) -> str:
     """Return *url* without its password and parameters, for messages and logs."""
     scheme, _, rest = url.partition("://")
-    authority = _END.split(rest, maxsplit=1)[0]
+    authority = authority_of(url)
     userinfo, at, hosts = authority.rpartition("@")
     user = userinfo.partition(":")[0]
     after = rest[len(authority) :]
@@ -135,7 +133,7 @@ def address_of(url: str, password: Password = lambda: None) -> Address:
     """
     name = display_name(url)
     try:
-        parts = urlsplit(url)
+        parts = split_url(url)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
     except ValueError:
         raise StorageError(f"cannot use database {name}: the URL is invalid") from None
@@ -208,11 +206,20 @@ def _hosts(netloc: str, names: str, ports: str) -> tuple[Host, ...]:
 
 
 def _host(text: str) -> Host:
-    if text.startswith("["):
-        name, _, rest = text[1:].partition("]")
-        return Host(name, _port(rest.removeprefix(":")))
-    name, _, port = text.partition(":")
-    return Host(unquote(name) or None, _port(port))
+    """Return a host in a URL. Raises ValueError."""
+    if "[" not in text and "]" not in text:
+        name, _, port = text.partition(":")
+        return Host(unquote(name) or None, _port(port))
+    name, _, rest = text.removeprefix("[").partition("]")
+    port = rest.removeprefix(":")
+    try:
+        IPv6Address(name)
+        is_plain = text in {f"[{name}]", f"[{name}]:{port}"}
+    except ValueError:
+        is_plain = False
+    if not is_plain:
+        raise ValueError(f"the host {text!r} is no IPv6 address such as [::1]:5432")
+    return Host(name, _port(port))
 
 
 def _port(text: str) -> int | None:

@@ -13,6 +13,7 @@ from afterrun_exporter.storage.postgres.address import Host, address_of, display
 
 SECRET = "p/@:50%"  # noqa: S105
 URL = "postgresql://afterrun@db.example/afterrun"
+LINK_LOCAL = Host("fe80::1%eth0")
 
 
 @pytest.mark.parametrize(
@@ -21,6 +22,7 @@ URL = "postgresql://afterrun@db.example/afterrun"
         (URL, [Host("db.example")]),
         ("postgres://db.example:6432/x", [Host("db.example", 6432)]),
         ("postgresql://a:1,b,[::1]:2/x", [Host("a", 1), Host("b"), Host("::1", 2)]),
+        ("postgresql://u:p@[::1]:2,[fe80::1%eth0]/x", [Host("::1", 2), LINK_LOCAL]),
         ("postgresql:///x?host=/run/postgresql", [Host("/run/postgresql")]),
         ("postgresql://%2Frun%2Fpostgresql/x", [Host("/run/postgresql")]),
         ("postgresql://u@/x?host=a,b&port=1,2", [Host("a", 1), Host("b", 2)]),
@@ -88,7 +90,10 @@ def test_a_password_from_elsewhere_replaces_that_of_the_url_at_each_connection()
         ("postgresql://db:http/x", "the port 'http' is not a number"),
         ("postgresql:///x?host=a,b,c&port=1,2", "host has 'a,b,c', but port has '1,2'"),
         ("mysql://db/x", "the URL must begin with postgresql://"),
-        ("postgresql://[::1/x", "the URL is invalid"),
+        *(
+            (f"postgresql://{host}/x", f"the host {host!r} is no IPv6 address such as")
+            for host in ("[::1", "::1]", "[a]", "[::1]5432", "a[::1]", "[[::1]]:1")
+        ),
     ],
 )
 def test_a_wrong_url_is_refused_with_the_way_out(url: str, problem: str) -> None:
