@@ -40,8 +40,13 @@ generate: $(DEV) ## Write rules/, alertmanager/ and grafana/
 # --- Test -----------------------------------------------------------------------
 
 .PHONY: test
-test: system-packages $(DEV) $(CLIENTS) lint types ## Check format, lint and types, run every test, and check coverage
+test: system-packages $(DEV) $(CLIENTS) lint types ## Check format, lint and types, run every test, check coverage, and run the unit tests on Python 3.14
 	@$(BIN)/pytest $(AT_ONCE) --cov
+	@$(BIN)/python -m tests.compat --python 3.14
+
+.PHONY: compat
+compat: system-packages $(DEV) $(CLIENTS) ## Run tests with each supported Prometheus, Alertmanager and Python (half an hour)
+	@$(BIN)/python -m tests.compat
 
 .PHONY: test-under-load
 test-under-load: system-packages $(DEV) $(CLIENTS) ## Run every test while four programs keep the processors busy
@@ -178,6 +183,6 @@ constraints: | $(BIN)/pip ## Pin the newest versions of all packages in constrai
 
 .PHONY: clean
 clean: ## Remove .venv, caches and builds; never the database
-	@rm -rf $(VENV) $(CLIENTS:/installed=) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage* htmlcov
+	@rm -rf $(VENV) $(CLIENTS:/installed=) .cache build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage* htmlcov
 	@rm -rf tests/grafana/node_modules tests/kubernetes/node_modules tests/axe/node_modules tests/e2e/clients/node/node_modules artefacts
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

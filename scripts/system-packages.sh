@@ -160,6 +160,8 @@ provide_programs() {
     need dash dash
     # Sends the mail with a report, as sendmail does.
     need msmtp msmtp
+    # Pythons of other suites of Debian, which bring their own libraries.
+    need patchelf patchelf
     # Shells that complete commands.
     need zsh zsh
     need fish fish

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -102,4 +103,10 @@ def findings(
         if (finding["code"], finding["where"])
         != ("empty-receiver", "receivers[discard]")
     ]
-    return said if checked.returncode == 0 else [checked.stderr, *said]
+    good = checked.returncode == 0 and not incompatible(checked)
+    return said if good else [checked.stdout, checked.stderr, *said]
+
+
+def incompatible(result: subprocess.CompletedProcess[str]) -> bool:
+    """Return True if amtool, from 0.27 on, needed the parser of older matchers."""
+    return "incompatible" in result.stdout + result.stderr

@@ -21,7 +21,7 @@ from afterrun_exporter.core.routing import Alertmanager, JobReceiver, ReceiverTy
 from afterrun_exporter.rulegen import alertmanager, render, route_tests, routes
 from afterrun_exporter.rulegen.route_tests import Alert
 
-from .amtools import RECEIVERS, data, files, rich
+from .amtools import RECEIVERS, data, files, incompatible, rich
 from .conftest import Run
 
 TESTS = alertmanager.DIRECTORY / "routes.test"
@@ -42,6 +42,7 @@ def failures(run: Run, directory: Path, tests: Iterable[Sequence[str]]) -> list[
         if (
             result := run("amtool", "config", "routes", "test", config, *case)
         ).returncode
+        or incompatible(result)
     ]
 
 

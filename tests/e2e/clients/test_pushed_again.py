@@ -6,6 +6,7 @@ The same pushes go to both, and one Prometheus scrapes both.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from http.client import RemoteDisconnected
 from pathlib import Path
 from typing import Final
 
@@ -174,15 +175,23 @@ def both(launch: Launch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[B
     both.daemon.kill()
 
 
+def status(port: int, method: str, path: str, body: str) -> int:
+    """Return the status of a push; 400 if the connection is closed without an answer.
+
+    Pushgateway 1.11.0 does so where it refuses metrics that contradict others.
+    """
+    try:
+        return request(network.LOOPBACK, port, method, f"/metrics/{path}", body).status
+    except RemoteDisconnected:
+        return 400
+
+
 def test_both_answer_and_expose_the_same(both: Both) -> None:
     gateway = int(both.gateway.rpartition(":")[2])
 
     for method, path, body in PUSHES:
-        answers = [
-            request(network.LOOPBACK, port, method, f"/metrics/{path}", body).status
-            for port in (both.daemon.port, gateway)
-        ]
-        assert answers[0] == answers[1], (method, path, body)
+        answer = both.daemon.request(method, f"/metrics/{path}", body).status
+        assert answer == status(gateway, method, path, body), (method, path, body)
 
     ours = exposed(both.daemon.get("/metrics/pushed").text)
     theirs = exposed(network.get(f"{both.gateway}/metrics").decode())  # type: ignore[union-attr]
