@@ -20,9 +20,11 @@ from tests.kubernetes_schemas import prepare
 
 from .rendering import (
     OVERLAYS,
+    ROOT,
     Object,
     charted,
     container,
+    documents,
     of_kind,
     overlay,
     pod,
@@ -72,6 +74,14 @@ def test_the_schemas_of_kubernetes_accept_every_object(
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(core[0], version, strict=True)
     del core[0]["spce"]
+
+
+def test_the_schemas_accept_the_examples() -> None:
+    paths = sorted((ROOT / "examples/kubernetes").glob("*.yaml"))
+    assert len(paths) > 1
+    for path in paths:
+        for one in documents(path.read_text("utf-8")):
+            kubernetes_validate.validate(one, VERSIONS[-1], strict=True)
 
 
 def test_the_schemas_of_other_projects_accept_every_object(tmp_path: Path) -> None:
