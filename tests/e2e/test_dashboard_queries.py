@@ -75,10 +75,10 @@ PATIENCE = 60.0
 
 
 @pytest.fixture(scope="module")
-def prometheus(
+def chain(
     launch: Launch, tmp_path_factory: pytest.TempPathFactory, postgres_server: Server
-) -> str:
-    """Return where Prometheus is; it has seen all that can go wrong.
+) -> Chain:
+    """A daemon and a Prometheus, which has seen all that can go wrong.
 
     The daemon is a replica: it has all metrics.
     """
@@ -102,6 +102,12 @@ def prometheus(
     network.wait_for(lambda: _value(chain, names.RUNS, JOB) == 2)
     network.wait_for(lambda: _value(chain, names.FAILING, "ingest") == 1)
     network.wait_for(lambda: _value(chain, names.STALE, "stopped") == 1)
+    return chain
+
+
+@pytest.fixture(scope="module")
+def prometheus(chain: Chain) -> str:
+    """The URL of Prometheus."""
     return chain.prometheus_url
 
 
@@ -117,11 +123,16 @@ def _numbers(prometheus: str, expression: str) -> list[float]:
 
 
 @pytest.mark.parametrize("place", QUERIES)
-def test_a_panel_shows_something(prometheus: str, place: str) -> None:
+def test_a_panel_shows_something(chain: Chain, place: str) -> None:
     """Prometheus understands the query and has an answer that can be drawn."""
     expression = QUERIES[place]
 
-    numbers = network.wait_for(lambda: _numbers(prometheus, expression), PATIENCE)
+    def numbers_after_a_refusal() -> list[float]:
+        # An increase is one between two scrapes.
+        network.get(f"{chain.daemon_url}/nowhere")
+        return _numbers(chain.prometheus_url, expression)
+
+    numbers = network.wait_for(numbers_after_a_refusal, PATIENCE)
 
     assert numbers, f"{place!r} is empty: {expression}"
 

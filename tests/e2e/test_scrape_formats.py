@@ -56,23 +56,27 @@ def test_prometheus_finds_the_same_series_in_openmetrics(
         "seconds",
     )
 
-    text = (network.get(f"{url(exporter)}/metrics") or b"").decode()
-    exposed = {
-        (one.name, *sorted(one.labels.items()))
-        for family in text_string_to_metric_families(text)
-        for one in family.samples
-    }
-    found = {
-        (
-            result["metric"]["__name__"],
-            *sorted((k, v) for k, v in result["metric"].items() if k not in ADDED),
-        )
-        for result in network.query(url(server), '{job="afterrun"}')
-        if not result["metric"]["__name__"].startswith(("up", "scrape_"))
-    }
-    assert found == {
-        (name, *((k, v) for k, v in labels if v)) for name, *labels in exposed
-    }
+    def exposed() -> set[tuple[Any, ...]]:
+        text = (network.get(f"{url(exporter)}/metrics") or b"").decode()
+        return {
+            (one.name, *sorted((k, v) for k, v in one.labels.items() if v))
+            for family in text_string_to_metric_families(text)
+            for one in family.samples
+        }
+
+    def found() -> set[tuple[Any, ...]]:
+        return {
+            (
+                result["metric"]["__name__"],
+                *sorted((k, v) for k, v in result["metric"].items() if k not in ADDED),
+            )
+            for result in network.query(url(server), '{job="afterrun"}')
+            if not result["metric"]["__name__"].startswith(("up", "scrape_"))
+        }
+
+    # The first requests add series to the next scrape.
+    network.wait_for(lambda: found() == exposed())
+    assert found() == exposed()
 
 
 #: What Prometheus adds to each series.
