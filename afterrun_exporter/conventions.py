@@ -75,6 +75,7 @@ HELD_BACK: Final = "afterrun:job_alerts:held_back"
 KNOWN: Final = "afterrun:job:known"
 
 # Metric families of a job.
+OF_JOB: Final = "afterrun_job_"
 INFO: Final = "afterrun_job_info"
 CREATED: Final = "afterrun_job_created_timestamp_seconds"
 LAST_PING: Final = "afterrun_job_last_ping_timestamp_seconds"
@@ -284,6 +285,23 @@ ALERT_OF: Final = {
     "upstream_unhealthy": JOB_UPSTREAM_UNHEALTHY,
     "test": TEST,
     "succeeded": JOB_SUCCEEDED,
+}
+
+#: Families of jobs that generated files cannot do without, and what reads them.
+NEEDED_BY: Final = {
+    INFO: "the dashboards, which select jobs by it,",
+    LAST_SUCCESS: "the dashboards' tables of open conditions",
+    DEADLINE: f"the alerts {JOB_MISSED} and {JOB_DISAPPEARED}",
+    RUN_DEADLINE: f"the alert {JOB_OVERRUNNING}",
+    RULE_VIOLATED: f"the alert {JOB_RULE_VIOLATED}",
+    FAILING: f"the alert {JOB_FAILING}",
+    OVERLAPPING: f"the alert {JOB_OVERLAPPING}",
+    SLOW: f"the alert {JOB_SLOW}",
+    SUCCESS_RATIO_LOW: f"the alert {JOB_SUCCESS_RATIO_LOW}",
+    UPSTREAM_UNHEALTHY: f"the alert {JOB_UPSTREAM_UNHEALTHY}, which holds back others,",
+    SUCCEEDED: f"the alert {JOB_SUCCEEDED}",
+    TEST_ALERT: f"the alert {TEST}",
+    ALERT_DETAIL: "the texts of alerts",
 }
 
 #: Summaries of alerts about jobs. They are constant, because pagers group by them.

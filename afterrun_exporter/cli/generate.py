@@ -78,7 +78,7 @@ def _dashboards(config: Config) -> Mapping[str, str]:
         raise MissingExtraError(
             "the dashboards need an extra: pip install 'afterrun-exporter[grafana]'"
         ) from error
-    return grafana.dashboards(config.label_keys)
+    return grafana.dashboards(config.label_keys, config.job_config.disabled_families)
 
 
 def _kubernetes(config: Config, beside: Path) -> render.Files:

@@ -142,6 +142,7 @@ class Builder:
             keep_reports=max(spec.retention.reports, spec.retention.runs),
             body_bytes=spec.limits.body_bytes,
             pushed_bytes=spec.limits.pushed_bytes,
+            disabled_families=frozenset(spec.exposition.disable),
         )
         return Config(
             job_config=job_config,

@@ -26,6 +26,7 @@ _GENERATED_FROM: Final = (
     "jobs",
     "policies",
     "alertmanager",
+    "exposition",
 )
 
 #: Levels of nesting that are hashed piece by piece: the sections, and their entries.

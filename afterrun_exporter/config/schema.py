@@ -28,6 +28,7 @@ from afterrun_exporter.config.conditions import (
     ConcurrencySpec,
     Dependencies,
 )
+from afterrun_exporter.config.exposition import ExpositionSpec
 from afterrun_exporter.config.kubernetes import KubernetesSpec
 from afterrun_exporter.config.pushes import PushSpec
 from afterrun_exporter.config.schedules import CronTexts, Exclude, OnCalendarTexts
@@ -259,4 +260,5 @@ class FileSpec(Spec):
     #: An AlertmanagerSpec, which refers to declarations in other sections.
     alertmanager: Annotated[dict[str, Any], MappingOf] = Field(default_factory=dict)
     kubernetes: Annotated[KubernetesSpec | None, MappingOf] = None
+    exposition: ExpositionSpec = ExpositionSpec()
     auth: Annotated[AuthSpec | None, NotEmpty] = None

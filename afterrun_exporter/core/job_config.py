@@ -57,6 +57,8 @@ class JobConfig:
     body_bytes: int = 2**20
     #: The maximum size of pushes to expose, in bytes.
     pushed_bytes: int = 2**24
+    #: Metric families of jobs that are not exposed.
+    disabled_families: frozenset[str] = frozenset()
 
     def nameless(self, name: str, client_settings: str = "") -> Job:
         """Return the job *name*, which is in no file, even if unknown jobs are rejected.

@@ -274,10 +274,18 @@ FAMILIES: tuple[Shape, ...] = (
     Fact(names.DUPLICATE_PINGS, "counter", lambda s: s.state.duplicates_total),
 )
 
+_OPENINGS = {
+    (family.name, is_openmetrics): header(
+        family.name,
+        family.type,
+        names.HELP[family.name],
+        is_openmetrics=is_openmetrics,
+    ).encode()
+    for family in FAMILIES
+    for is_openmetrics in (False, True)
+}
+
 
 def opening(family: Shape, *, is_openmetrics: bool = False) -> bytes:
     """Return the lines before the samples of *family*."""
-    text = names.HELP[family.name]
-    return header(
-        family.name, family.type, text, is_openmetrics=is_openmetrics
-    ).encode()
+    return _OPENINGS[family.name, is_openmetrics]

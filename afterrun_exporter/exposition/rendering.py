@@ -13,7 +13,9 @@ from afterrun_exporter.clock import cooperatively, yield_to_loop
 from afterrun_exporter.core.scrape_shards import WHOLE, Shard
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.exposition.chunks import Chunk, Chunks
+from afterrun_exporter.exposition.encoders import Shape
 from afterrun_exporter.exposition.exposed_job import ExposedJob
+from afterrun_exporter.exposition.families import FAMILIES
 from afterrun_exporter.exposition.request_metrics import Requests
 from afterrun_exporter.exposition.self_metrics import JobCounts, SelfMetrics
 from afterrun_exporter.exposition.snapshot import Page, Snapshot
@@ -34,6 +36,8 @@ class Exposition:
         self._tally = JobCounts()
         self._all_names: set[str] = set()
         self._changed: set[str] = set()
+        self._disabled: frozenset[str] = frozenset()
+        self._families: tuple[Shape, ...] = FAMILIES
         #: The most recently used one is last.
         self._views: dict[Shard, View] = {}
         self._rendering = asyncio.Lock()
@@ -71,6 +75,7 @@ class Exposition:
     async def _snapshot(self, shard: Shard) -> Snapshot:
         arrival = self._turn
         async with self._rendering:
+            self._choose_families()
             view = self._view(shard)
             # Scrapes that waited at the same time share the first one's snapshot.
             if view.snapshot is None or view.turn <= arrival:
@@ -80,9 +85,17 @@ class Exposition:
                 return await view.refresh()
             return view.snapshot
 
+    def _choose_families(self) -> None:
+        """Follow the configuration; another choice has every job rendered again."""
+        disabled = self._service.job_config.disabled_families
+        if disabled != self._disabled:
+            self._disabled = disabled
+            self._families = tuple(one for one in FAMILIES if one.name not in disabled)
+            self._views.clear()
+
     def _view(self, shard: Shard) -> View:
         view = self._views.pop(shard, None) or View(
-            self._service, shard, self._all_names
+            self._service, shard, self._all_names, self._families
         )
         self._views[shard] = view
         while sum(Fraction(1, retained.count) for retained in self._views) > KEPT:
@@ -109,10 +122,16 @@ class Exposition:
 class View:
     """The text of one shard of the jobs."""
 
-    def __init__(self, service: Service, shard: Shard, outdated: set[str]) -> None:
+    def __init__(
+        self,
+        service: Service,
+        shard: Shard,
+        outdated: set[str],
+        families: Sequence[Shape],
+    ) -> None:
         self._service = service
         self._shard = shard
-        self._chunks = Chunks()
+        self._chunks = Chunks(families)
         #: Names of jobs that were changed, added or removed since the last refresh.
         self.outdated = set(outdated)
         #: The number of the last refresh.

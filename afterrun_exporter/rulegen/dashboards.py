@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
 from afterrun_exporter import conventions as names
 from afterrun_exporter.core.model import Condition
+from afterrun_exporter.rulegen.disabled_series import without
 from afterrun_exporter.rulegen.panels import (
     Column,
     Dashboard,
@@ -40,10 +41,16 @@ _BROKEN: Final = {
 }
 
 
-def dashboards(label_keys: Sequence[str] = ()) -> tuple[Dashboard, ...]:
-    """Return every dashboard; *label_keys* are those that the configuration declares."""
+def dashboards(
+    label_keys: Sequence[str] = (), disabled: Collection[str] = ()
+) -> tuple[Dashboard, ...]:
+    """Return every dashboard; *label_keys* are those that the configuration declares.
+
+    *disabled* are the families that it disables.
+    """
     builder = _Builder(label_keys)
-    return tuple(builder.dashboard(uid, board) for uid, board in _read().items())
+    boards = (builder.dashboard(uid, board) for uid, board in _read().items())
+    return tuple(without(board, disabled) for board in boards)
 
 
 @cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from grafana_foundation_sdk.builders import dashboard
@@ -25,15 +25,17 @@ from afterrun_exporter.rulegen.panels import Dashboard, Variable
 _TAG: Final = "afterrun"
 
 
-def dashboards(label_keys: Sequence[str] = ()) -> Mapping[str, str]:
+def dashboards(
+    label_keys: Sequence[str] = (), disabled: Collection[str] = ()
+) -> Mapping[str, str]:
     """Return the JSON of every dashboard by file name. The result is deterministic.
 
     *label_keys* are the labels that the configuration declares: the reader can
-    filter by them, and tables show them.
+    filter by them, and tables show them. *disabled* are the families that it disables.
     """
     return {
         f"{board.uid}.json": _dashboard_json(board)
-        for board in boards.dashboards(label_keys)
+        for board in boards.dashboards(label_keys, disabled)
     }
 
 
