@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,6 +15,7 @@ from afterrun_exporter.auth.callers import Scope
 from afterrun_exporter.auth.form_tokens import Forms
 from afterrun_exporter.auth.middleware import AccessSettings, auth_middleware
 from afterrun_exporter.auth.request_caller import SCOPE
+from afterrun_exporter.auth.route_prefix import NO_PREFIX, RoutePrefix
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.dialects import routes as dialects
 from afterrun_exporter.dialects.context import DialectContext
@@ -35,6 +36,7 @@ from afterrun_exporter.server.freshness import only_fresh
 from afterrun_exporter.server.health import READINESS, Readiness
 from afterrun_exporter.server.proxy_headers import behind
 from afterrun_exporter.server.request_counts import REQUESTS, RequestCounts
+from afterrun_exporter.server.route_prefix import ROUTE_PREFIX, within
 from afterrun_exporter.server.security import SECURITY, SecuritySettings
 from afterrun_exporter.server.service_discovery import targets
 
@@ -45,7 +47,12 @@ class WebOptions:
 
     telemetry_path: str = "/metrics"
     external_url: str = ""
+    #: 0 for any number.
     max_requests: int = 40
+    route_prefix: RoutePrefix = NO_PREFIX
+    #: True if requests may reload and stop the daemon, False if neither; None if they may
+    #: reload it.
+    lifecycle: bool | None = None
 
 
 def make_app(
@@ -58,15 +65,17 @@ def make_app(
     api: Iterable[web.RouteDef],
     security: SecuritySettings,
     site: Site,
+    stop: Callable[[], None] | None = None,
 ) -> web.Application:
     """Return the application, which owns the background tasks.
 
     *api* are the routes of the JSON API and of the pages of *site*; *security* applies to
-    every request.
+    every request. *stop* begins a shutdown.
     """
     middlewares = [
         behind(security.proxies),
         errors_as_problems,
+        within(options.route_prefix),
         errors_as_pages(site, clock),
         auth_middleware(
             AccessSettings(
@@ -84,6 +93,7 @@ def make_app(
     app = web.Application(middlewares=middlewares, handler_args=dict(CONNECTION))
     app.on_response_prepare.append(security.headers.prepare)
     app[SECURITY] = security
+    app[ROUTE_PREFIX] = options.route_prefix
     app[READINESS] = Readiness(service.outdated)
     recorder = ReportRecorder(service, clock, native.DIALECT)
     app[REPORTS] = Reports(recorder, clock)
@@ -101,7 +111,14 @@ def make_app(
             *endpoints.TARGETS.to(partial(targets, options.telemetry_path)),
             *endpoints.HEALTHY.to(health.healthy),
             *endpoints.READY.to(app[READINESS].handle),
-            *endpoints.RELOAD.to(partial(health.reload, reload)),
+            *endpoints.RELOAD.to(
+                health.enabled(
+                    partial(health.reload, reload), options.lifecycle is not False
+                )
+            ),
+            *endpoints.QUIT.to(
+                health.enabled(partial(health.quit_, stop), options.lifecycle is True)
+            ),
         ]
     )
     app.cleanup_ctx.append(lambda _: running_service(service, clock))

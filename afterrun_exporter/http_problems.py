@@ -21,6 +21,7 @@ from aiohttp.typedefs import Handler
 
 from afterrun_exporter import errors
 from afterrun_exporter.auth.redaction import without_key
+from afterrun_exporter.auth.route_prefix import prefix_of
 from afterrun_exporter.errors import UNCERTAIN, AfterRunError, StorageError
 
 CONTENT_TYPE: Final = "application/problem+json"
@@ -206,8 +207,9 @@ def logged_problem(error: Exception, method: str, path: str) -> dict[str, Any]:
 
 def _hint(request: web.Request, error: web.HTTPException) -> str:
     if error.status == HTTPStatus.NOT_FOUND:
-        path = json.dumps(without_key(request.path))
-        return f"no such path {path}; jobs report to /ping/{{job}}"
+        prefix = prefix_of(request)
+        path = json.dumps(f"{prefix}{without_key(request.path)}")
+        return f"no such path {path}; jobs report to {prefix}/ping/{{job}}"
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(error.allowed_methods))
         path = without_key(request.path)

@@ -14,8 +14,10 @@ from afterrun_exporter.engine.service import Service
 from afterrun_exporter.ingest.native import REPORTS
 from afterrun_exporter.server import connection_factory
 from afterrun_exporter.server.connection_limits import ConnectionLimiter, Limits
+from afterrun_exporter.server.fast_path import PREFIX
 from afterrun_exporter.server.in_flight import InFlightRequests
 from afterrun_exporter.server.request_counts import REQUESTS
+from afterrun_exporter.server.route_prefix import ROUTE_PREFIX, serve_under
 from afterrun_exporter.server.security import SECURITY, SecuritySettings
 from tests.fakes import ManualClock
 from tests.http import app_of
@@ -81,6 +83,8 @@ async def opened(
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     await runner.setup()
     server = cast("web.Server", runner.server)
+    prefix = app[ROUTE_PREFIX]
+    serve_under(server, prefix)
     in_flight = InFlightRequests()
     counted = in_flight.counting(cast("Any", server.request_handler))
     door: Door
@@ -100,6 +104,7 @@ async def opened(
         app[SECURITY],
         limiter,
         fast=front,
+        starts=prefix.starts(PREFIX),
     )
     listener = await asyncio.get_running_loop().create_server(made, "127.0.0.1", 0)
     door = Door(app, listener.sockets[0].getsockname()[1], in_flight, limiter)

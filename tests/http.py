@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from aiohttp import web
@@ -46,6 +46,7 @@ def app_of(
     more: Iterable[web.RouteDef] = (),
     reload: Reload = no_reload,
     security: SecuritySettings | None = None,
+    stop: Callable[[], None] | None = None,
 ) -> web.Application:
     """Return the application as `serve` puts it together, with *more* routes."""
     exposition = Exposition(service, SelfMetrics("1.2.3"))
@@ -53,7 +54,7 @@ def app_of(
     options, security = options or WebOptions(), security or SecuritySettings()
     site = site_of(options, clock)
     return make_app(
-        service, clock, exposition, pushed, reload, options, more, security, site
+        service, clock, exposition, pushed, reload, options, more, security, site, stop
     )
 
 
@@ -63,6 +64,7 @@ def whole_app(
     clock: ManualClock,
     security: SecuritySettings,
     pushed: PushedMetrics | None = None,
+    options: WebOptions | None = None,
 ) -> web.Application:
     """Return the application as `serve` puts it together, API, pages and all."""
     receivers = Receivers(store, reload_alertmanager)
@@ -72,11 +74,11 @@ def whole_app(
         receivers=receivers,
         job_admin=JobAdmin(service, clock),
         clock=clock,
-        site=site_of(WebOptions(), clock, service),
+        site=site_of(options or WebOptions(), clock, service),
         index=Index(service),
     )
     more = [*routes(service, store, receivers, clock), *page_routes(pages)]
-    return app_of(service, clock, pushed=pushed, more=more, security=security)
+    return app_of(service, clock, options, pushed, more=more, security=security)
 
 
 def locked(**tokens: Token) -> SecuritySettings:

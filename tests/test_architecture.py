@@ -115,7 +115,7 @@ TOP = "cli"
 
 # Each dependency, and the only modules that may know about it.
 OWNERS = {
-    "aiohttp": {"dialects/", "ingest/", "server/", "auth/request_caller.py", "auth/middleware.py", "auth/form_tokens.py", "auth/endpoints.py", "http_problems.py", "app.py", "exposition/endpoint.py",
+    "aiohttp": {"dialects/", "ingest/", "server/", "auth/request_caller.py", "auth/middleware.py", "auth/form_tokens.py", "auth/endpoints.py", "auth/route_prefix.py", "http_problems.py", "app.py", "exposition/endpoint.py",
                 "api/", "page/", "alertmanager/"},
     "aiosqlite": {"storage/sqlite/"},
     "asyncpg": {"storage/postgres/"},

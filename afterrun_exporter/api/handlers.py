@@ -13,6 +13,7 @@ from aiohttp import ETag, hdrs, web
 
 from afterrun_exporter.api.operation import JSON, A, B, Operation, Q
 from afterrun_exporter.api.request_parsing import read_body, read_query
+from afterrun_exporter.auth.route_prefix import prefix_of
 
 #: Caches must revalidate before each use.
 NO_CACHE: Final = {hdrs.CACHE_CONTROL: "no-cache"}
@@ -61,7 +62,7 @@ def json_route(operation: Operation[Q, B, A], act: Act[Q, B, A]) -> list[web.Rou
             response.body = answer.model_dump_json().encode()
             if operation.location:
                 where = operation.location.format_map(dict(answer))
-                response.headers[hdrs.LOCATION] = where
+                response.headers[hdrs.LOCATION] = f"{prefix_of(request)}{where}"
         if operation.paged_by and (following := getattr(answer, "next", None)):
             response.headers[hdrs.LINK] = _link(request, operation.paged_by, following)
         return fresh(request, response)
@@ -109,4 +110,5 @@ def _link(request: web.Request, parameter: str, following: object) -> str:
         f"{quote(name, safe='')}={quote(str(value), safe='')}"
         for name, value in (*others, (parameter, following))
     )
-    return f'<{request.rel_url.raw_path}?{query}>; rel="next"'
+    path = f"{prefix_of(request)}{request.rel_url.raw_path}"
+    return f'<{path}?{query}>; rel="next"'

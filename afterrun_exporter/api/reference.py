@@ -16,6 +16,7 @@ from afterrun_exporter.api.handlers import fresh
 from afterrun_exporter.api.operation import HTML, JSON
 from afterrun_exporter.api.request_models import NoQuery
 from afterrun_exporter.api.request_parsing import read_query
+from afterrun_exporter.auth.route_prefix import prefix_of
 from afterrun_exporter.http_problems import KINDS, STATUS, TYPES
 
 _PAGES: Final = Environment(
@@ -25,6 +26,10 @@ _PAGES: Final = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+
+
+#: The address of the API in the document.
+_SERVER: Final = '"url": "/"'
 
 
 def handlers(version: str) -> tuple[Handler, Handler]:
@@ -90,4 +95,6 @@ def _kinds() -> Iterator[tuple[int, str, str]]:
 
 async def _static(text: str, media: str, request: web.Request) -> web.Response:
     read_query(NoQuery, request.query)
+    if media == JSON and (prefix := prefix_of(request)):
+        text = text.replace(_SERVER, json.dumps({"url": f"{prefix}/"})[1:-1], 1)
     return fresh(request, web.Response(text=text, content_type=media))

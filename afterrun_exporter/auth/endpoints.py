@@ -83,7 +83,8 @@ _UUID: Final = f"{{job:{UUID.pattern.replace('a-f', 'a-fA-F')}}}"
 
 HEALTHY: Final = _stateless("GET", OPEN, "/-/healthy")
 READY: Final = _stateless("GET", OPEN, "/-/ready")
-RELOAD: Final = _stateless("POST", Scope.RELOAD, "/-/reload")
+RELOAD: Final = _stateless("POST PUT", Scope.RELOAD, "/-/reload")
+QUIT: Final = _stateless("POST PUT", Scope.ADMIN, "/-/quit")
 METRICS: Final = _at("GET", _SCRAPE, TELEMETRY)
 #: Pushed metrics with their original names. They are separate, so that they cannot
 #: break the scrape that alerts depend on.

@@ -53,6 +53,8 @@ class WebConfig:
     headers: Mapping[str, str] = field(default_factory=dict)
     #: Users, and bcrypt hashes of their passwords.
     users: Mapping[str, str] = field(default_factory=dict)
+    #: Keys that have no effect, each with the reason.
+    ignored: tuple[tuple[str, str], ...] = ()
 
     @property
     def files(self) -> tuple[Path, ...]:

@@ -17,8 +17,8 @@ from afterrun_exporter.core.metric_names import PLAIN
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.plurals import plural
 from afterrun_exporter.core.rules import DURATION, Rule
-from afterrun_exporter.server import addresses
 from afterrun_exporter.server.connection_limits import Limits
+from afterrun_exporter.server.passed_sockets import Bind
 from afterrun_exporter.server.security import SecuritySettings
 from afterrun_exporter.storage.location import Location
 
@@ -77,7 +77,7 @@ def _report(metric: str) -> str:
 class ListenConfig:
     """Settings of the listening sockets."""
 
-    binds: Sequence[addresses.Address]
+    binds: Sequence[Bind]
     security: SecuritySettings
     web_file: WebFile
     limits: Limits
@@ -97,7 +97,9 @@ def greet(
 ) -> None:
     """Print the address of the daemon, and what to do with it."""
     scheme = "https" if listen_config.web_file.encrypts else "http"
-    url = options.external_url.rstrip("/") or listen_config.binds[0].url(scheme)
+    url = options.external_url.rstrip("/")
+    if not url:
+        url = f"{listen_config.binds[0].url(scheme)}{options.route_prefix.path}"
     locked = not listen_config.security.authenticator.is_open
     count = plural(len(config.jobs), "job")
     source = f"{count} from {source}" if source else "no file"

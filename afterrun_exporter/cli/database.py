@@ -10,6 +10,7 @@ from contextlib import (
 )
 from pathlib import Path
 
+from afterrun_exporter.auth.route_prefix import RoutePrefix
 from afterrun_exporter.cli.banner import ListenConfig
 from afterrun_exporter.cli.signals import Signals
 from afterrun_exporter.clock import Clock
@@ -24,6 +25,7 @@ async def open_database(
     location: Location,
     on_commit: Callable[[float], None],
     listen_config: ListenConfig,
+    prefix: RoutePrefix,
     signals: Signals,
     clock: Clock,
 ) -> AsyncIterator[tuple[Store, AsyncExitStack]]:
@@ -41,7 +43,7 @@ async def open_database(
         # A file is opened at once, or not at all.
         if not isinstance(location, Path):
             await early.enter_async_context(
-                answering_early(listen_config.binds, listen_config.security)
+                answering_early(listen_config.binds, listen_config.security, prefix)
             )
         async with open_store(location, on_commit, sleep) as store:
             yield store, early

@@ -11,16 +11,29 @@ from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import click
+import structlog
 
 from afterrun_exporter.auth import endpoints
 from afterrun_exporter.auth.hosts import Hosts
 from afterrun_exporter.auth.proxies import Proxies
+from afterrun_exporter.auth.route_prefix import NO_PREFIX, RoutePrefix
+from afterrun_exporter.core.model import UUID
 from afterrun_exporter.core.units import parse_duration
-from afterrun_exporter.server.addresses import Address
+from afterrun_exporter.server.passed_sockets import Bind
+
+log = structlog.get_logger()
 
 F = TypeVar("F", bound=Callable[..., object])
 
 _TELEMETRY_PATH: Final = re.compile(r"(/[A-Za-z0-9_.~-]+)+/?")
+_ROUTE_PREFIX: Final = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9_.~%@:+-]+)*")
+#: The first segments of the paths of all endpoints.
+_FIRST_SEGMENTS: Final = frozenset(
+    path.split("/")[1]
+    for endpoint in endpoints.ENDPOINTS
+    for path in endpoint.paths
+    if path.startswith("/") and path != "/"
+)
 #: Prefixes of reserved paths.
 _RESERVED: Final = (
     "/ping",
@@ -113,6 +126,36 @@ def check_telemetry_path(path: str) -> None:
         )
 
 
+def route_prefix(flag: str | None, external_url: str, telemetry: str) -> RoutePrefix:
+    """Return the prefix of all paths: *flag*, or else the path of the external URL.
+
+    The second one is not required, as a proxy may remove it. It is none if it begins as a
+    path of the daemon, such as *telemetry*. Raises ValueError for an invalid flag.
+    """
+    if flag:
+        path = f"/{flag.strip('/')}".rstrip("/")
+        if not _ROUTE_PREFIX.fullmatch(path):
+            raise ValueError(
+                f"--web.route-prefix {flag!r} is invalid: write it like /afterrun, or / "
+                "for none"
+            )
+        return RoutePrefix(path)
+    path = f"/{urlsplit(external_url).path.strip('/')}".rstrip("/")
+    if not path or not _ROUTE_PREFIX.fullmatch(path):
+        return NO_PREFIX
+    first = path.split("/")[1]
+    if first in {*_FIRST_SEGMENTS, telemetry.split("/")[1]} or UUID.fullmatch(first):
+        log.warning(
+            "route_prefix_ambiguous",
+            external_url=external_url,
+            reason=f"/{first} is a path of the daemon, so requests under {path} are none "
+            "under a prefix",
+            way_out=f"set --web.route-prefix to {path}, or to / if a proxy removes it",
+        )
+        return NO_PREFIX
+    return RoutePrefix(path, is_required=False)
+
+
 def trusted(networks: Sequence[str]) -> Proxies:
     """Return the proxies in *networks*; raise ValueError for an invalid network."""
     try:
@@ -123,7 +166,7 @@ def trusted(networks: Sequence[str]) -> Proxies:
         ) from None
 
 
-def own_names(external_url: str, binds: Sequence[Address]) -> Hosts:
+def own_names(external_url: str, binds: Sequence[Bind]) -> Hosts:
     """Return the host names that requests may use for this daemon."""
     machine = socket.gethostname()
     names = {machine, machine.partition(".")[0], urlsplit(external_url).hostname}

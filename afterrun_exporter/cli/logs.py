@@ -30,6 +30,17 @@ _NOT_PRINTED: Final = re.compile(
 )
 
 
+#: The file and line of the call that logs.
+_PLACE: Final = structlog.processors.CallsiteParameterAdder(
+    {
+        structlog.processors.CallsiteParameter.FILENAME,
+        structlog.processors.CallsiteParameter.LINENO,
+    }
+)
+#: The names of levels in Prometheus that structlog has other ones for.
+_LEVELS: Final = {"warning": "WARN", "critical": "ERROR"}
+
+
 class _Stderr(io.TextIOBase):
     """Standard error without buffering; write errors are ignored.
 
@@ -53,6 +64,19 @@ def _printable(_: object, __: str, event: EventDict) -> EventDict:
     }
 
 
+def _named_as_in_prometheus(_: object, __: str, event: EventDict) -> EventDict:
+    """Return *event* with the keys and levels of Prometheus 3."""
+    file, line = event.pop("filename", ""), event.pop("lineno", "")
+    level = event.pop("level", "info")
+    return {
+        "time": event.pop("time", ""),
+        "level": _LEVELS.get(level, level.upper()),
+        "source": f"{file}:{line}",
+        "msg": event.pop("event", ""),
+        **event,
+    }
+
+
 def _escaped(match: re.Match[str]) -> str:
     return match[0].encode("unicode_escape").decode()
 
@@ -62,7 +86,9 @@ def configure(level: str, log_format: str) -> None:
     renderer: Any
     shared: list[Any] = [
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", key="ts"),
+        structlog.processors.TimeStamper(fmt="iso", key="time"),
+        _PLACE,
+        _named_as_in_prometheus,
         structlog.processors.format_exc_info,
     ]
     if log_format == "json":
@@ -71,7 +97,7 @@ def configure(level: str, log_format: str) -> None:
         # JSON escapes these characters itself.
         shared.append(_printable)
         renderer = structlog.processors.LogfmtRenderer(
-            key_order=["ts", "level", "event"], bool_as_flag=False
+            key_order=["time", "level", "source", "msg"], bool_as_flag=False
         )
     stderr = cast("TextIO", _Stderr())
     structlog.configure(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import sys
 from collections.abc import Coroutine
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from afterrun_exporter.alertmanager.managed_file import reload_alertmanager
 from afterrun_exporter.alertmanager.notifier import AlertNotifier
 from afterrun_exporter.alertmanager.receivers import Receivers
 from afterrun_exporter.api.routes import routes
-from afterrun_exporter.app import WebOptions, make_app, site_of
+from afterrun_exporter.app import make_app, site_of
 from afterrun_exporter.auth.tokens import callers
 from afterrun_exporter.cli import logs, progress
 from afterrun_exporter.cli.auto_reload import (
@@ -32,12 +32,7 @@ from afterrun_exporter.cli.auto_reload import (
 from afterrun_exporter.cli.banner import ListenConfig, greet
 from afterrun_exporter.cli.configuration import Configuration, Reloader
 from afterrun_exporter.cli.database import open_database, take_over
-from afterrun_exporter.cli.flags import (
-    check_open_files,
-    check_telemetry_path,
-    own_names,
-    trusted,
-)
+from afterrun_exporter.cli.flags import check_open_files, own_names, trusted
 from afterrun_exporter.cli.git_flags import FollowedRepository, GitFlags, git_options
 from afterrun_exporter.cli.git_origin import newest, origin_of, polls
 from afterrun_exporter.cli.managed_config import kept_file, load_with_base, secrets_of
@@ -66,10 +61,10 @@ from afterrun_exporter.exposition.self_metrics import SelfMetrics
 from afterrun_exporter.page.context import Context
 from afterrun_exporter.page.job_index import Index
 from afterrun_exporter.page.routes import routes as page_routes
-from afterrun_exporter.server import addresses
 from afterrun_exporter.server.connection_limits import Limits
 from afterrun_exporter.server.health import READINESS
 from afterrun_exporter.server.listen import listening
+from afterrun_exporter.server.passed_sockets import passed_sockets
 from afterrun_exporter.server.security import SecuritySettings
 from afterrun_exporter.storage.location import Location
 from afterrun_exporter.storage.store import Store
@@ -89,7 +84,10 @@ _option = partial(click.option, show_default=True)
     "registers with its first ping.",
 )
 @click.option(
-    "--config.check", "config_check", is_flag=True, help="Check the file and exit."
+    "--config.check/--no-config.check",
+    "config_check",
+    default=False,
+    help="Check the file and exit.",
 )
 @auto_reload_options
 @git_options
@@ -100,12 +98,14 @@ _option = partial(click.option, show_default=True)
     "log_level",
     type=click.Choice(logs.LEVELS),
     default="info",
+    help="Lowest level of messages in the log.",
 )
 @_option(
     "--log.format",
     "log_format",
     type=click.Choice(logs.FORMATS),
     default="logfmt",
+    help="Format of the log.",
 )
 def serve(
     config_file: Path | None,
@@ -119,14 +119,8 @@ def serve(
 ) -> None:
     """Receive pings, evaluate runs, expose metrics."""
     logs.configure(log_level, log_format)
-    options = WebOptions(
-        telemetry_path=web_flags.telemetry_path,
-        external_url=web_flags.external_url,
-        max_requests=web_flags.max_requests,
-    )
     try:
-        binds = [addresses.parse(address) for address in web_flags.listen]
-        check_telemetry_path(web_flags.telemetry_path)
+        binds = web_flags.binds()
         location = storage.location()
         storage.log_precedence()
         repository = git_flags.repository(config_file)
@@ -134,14 +128,10 @@ def serve(
             has_configuration=config_file is not None or repository is not None
         )
         if config_check:
-            if repository is not None:
-                load_with_base(asyncio.run(newest(repository)))
-            if config_file is not None:
-                with progress.bar(f"reading {config_file}"):
-                    load_with_base(configs.read(config_file))
-            if web_flags.config_file is not None:
-                read_web_config(web_flags.config_file)
+            _check(config_file, repository, web_flags.config_file)
             return
+        if web_flags.systemd_socket:
+            binds = passed_sockets(os.environ, os.getpid())
         check_open_files()
         limit_arenas()
         hosts = own_names(web_flags.external_url, binds)
@@ -162,7 +152,7 @@ def serve(
                 repository,
                 location,
                 listen_config,
-                options,
+                web_flags,
             )
         )
     except ConfigError as error:
@@ -179,6 +169,22 @@ def serve(
         sys.exit(1)
 
 
+def _check(
+    config_file: Path | None,
+    repository: FollowedRepository | None,
+    web_config_file: Path | None,
+) -> None:
+    """Raise AfterRunError if a configuration has problems; print warnings."""
+    if repository is not None:
+        load_with_base(asyncio.run(newest(repository)))
+    if config_file is not None:
+        with progress.bar(f"reading {config_file}"):
+            load_with_base(configs.read(config_file))
+    if web_config_file is not None:
+        for warning in read_web_config(web_config_file).warnings(web_config_file):
+            click.echo(warning, err=True)
+
+
 def _run(serving: Coroutine[None, None, None]) -> None:
     try:
         uvloop.run(serving)
@@ -193,22 +199,26 @@ async def _serve(
     repository: FollowedRepository | None,
     storage: Location,
     listen_config: ListenConfig,
-    options: WebOptions,
+    web_flags: WebFlags,
 ) -> None:
     signals = Signals(listen_config.delay + listen_config.patience)
     clock = SystemClock()
-    own = SelfMetrics(__version__, **build_labels())
+    own = SelfMetrics(__version__, web_flags.exporter_metrics, **build_labels())
     origin = origin_of(config_file, repository, storage, clock, own)
     configuration = Configuration(origin, clock, own)
     config = await signals.unless_stopped(configuration.start())
-    options = replace(options, external_url=options.external_url or config.external_url)
+    options = web_flags.options(config.external_url)
     security, web_file = listen_config.security, listen_config.web_file
     web_file.apply(await web_file.read())
     async with (
-        open_database(storage, own.committed, listen_config, signals, clock) as (
-            store,
-            early,
-        ),
+        open_database(
+            storage,
+            own.committed,
+            listen_config,
+            options.route_prefix,
+            signals,
+            clock,
+        ) as (store, early),
         alertmanager_client() as post,
     ):
         service = Service(store, clock, config.job_config)
@@ -278,7 +288,16 @@ async def _serve(
         api = [*routes(service, store, receivers, clock), *page_routes(pages)]
         page = Exposition(service, own)
         app = make_app(
-            service, clock, page, pushed, reload, options, api, security, site
+            service,
+            clock,
+            page,
+            pushed,
+            reload,
+            options,
+            api,
+            security,
+            site,
+            signals.stop,
         )
         listener = listening(
             app,

@@ -69,6 +69,10 @@ class Signals:
         with suppress(TimeoutError):
             await asyncio.wait_for(self.stop_now.wait(), seconds)
 
+    def stop(self) -> None:
+        """Begin a shutdown, as SIGTERM does."""
+        self._on_stop()
+
     def _on_stop(self) -> None:
         if not self._stop.is_set():
             self._stop.set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,7 +18,7 @@ from afterrun_exporter.config.web_loading import load_web
 from afterrun_exporter.engine.periodic import PeriodicTask
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import ConfigError, Problem
-from afterrun_exporter.server.addresses import Address
+from afterrun_exporter.server.passed_sockets import Bind
 from afterrun_exporter.server.security import SecuritySettings
 from afterrun_exporter.server.tls import TLSError, context_of
 
@@ -46,6 +46,11 @@ class WebConfigState:
     context: ssl.SSLContext | None
     #: The versions of its files.
     marks: Sequence[Mark | None]
+
+    def warnings(self, path: Path) -> Iterator[str]:
+        """Yield a line about each key in the file at *path* that has no effect."""
+        for key, reason in self.config.ignored:
+            yield f"{path}: warning: {key}: {reason}"
 
 
 def read(path: Path) -> WebConfigState:
@@ -111,6 +116,8 @@ class WebFile:
             self._security.authenticator.trust_users(state.config.users)
         self._security.headers.add(state.config.headers)
         self._security.certificates.use(state.context, state.config.tls)
+        for key, reason in state.config.ignored:
+            log.warning("web_config_ignored", key=key, reason=reason)
         self._state = state
         self._marks = state.marks
 
@@ -159,7 +166,7 @@ def config_error(path: Path | None, key: str, message: str) -> ConfigError:
     return ConfigError(str(path), [Problem(0, key, message)])
 
 
-def warn_if_open(security: SecuritySettings, binds: Sequence[Address]) -> bool:
+def warn_if_open(security: SecuritySettings, binds: Sequence[Bind]) -> bool:
     """Log a warning and return True if the daemon is open and reachable from outside."""
     wide = [str(bind) for bind in binds if not bind.is_loopback]
     if not security.authenticator.is_open or not wide:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,10 +10,19 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from afterrun_exporter.cli.flags import DELAY, DURATION, grouped
+from afterrun_exporter.app import WebOptions
+from afterrun_exporter.cli.flags import (
+    DELAY,
+    DURATION,
+    check_telemetry_path,
+    grouped,
+    route_prefix,
+)
 from afterrun_exporter.conventions import DEFAULT_PORT
+from afterrun_exporter.server import addresses
 from afterrun_exporter.server.connection_limits import Limits
 from afterrun_exporter.server.listen import STOP_SECONDS
+from afterrun_exporter.server.passed_sockets import Bind
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -23,16 +32,46 @@ class WebFlags:
     """The values of the flags."""
 
     listen: tuple[str, ...]
+    systemd_socket: bool
     telemetry_path: str
     external_url: str
+    #: None if it follows from the external URL.
+    route_prefix: str | None
     config_file: Path | None
     proxies: tuple[str, ...]
     max_connections: int
+    #: 0 for any number.
     max_requests: int
+    #: None if requests may reload the daemon, and not stop it.
+    lifecycle: bool | None
+    exporter_metrics_off: bool
     #: Seconds.
     shutdown_timeout: float
     shutdown_delay: float
     fast_path: bool
+
+    @property
+    def exporter_metrics(self) -> bool:
+        """True for the metrics of the process and of Python."""
+        return not self.exporter_metrics_off
+
+    def binds(self) -> Sequence[Bind]:
+        """Return the addresses to listen on; raise ValueError if a flag is invalid."""
+        check_telemetry_path(self.telemetry_path)
+        # The one that follows from a URL is valid.
+        route_prefix(self.route_prefix, "", self.telemetry_path)
+        return [addresses.parse(address) for address in self.listen]
+
+    def options(self, configured_url: str) -> WebOptions:
+        """Return the options; *configured_url* is the external URL of afterrun.yml."""
+        url = self.external_url or configured_url
+        return WebOptions(
+            telemetry_path=self.telemetry_path,
+            external_url=url,
+            max_requests=self.max_requests,
+            route_prefix=route_prefix(self.route_prefix, url, self.telemetry_path),
+            lifecycle=self.lifecycle,
+        )
 
 
 _option = partial(click.option, show_default=True)
@@ -45,6 +84,13 @@ _OPTIONS: Final[tuple[Any, ...]] = (
         default=(f":{DEFAULT_PORT}",),
         help="HOST:PORT or :PORT to listen on; may be repeated.",
     ),
+    click.option(
+        "--web.systemd-socket/--no-web.systemd-socket",
+        "web_systemd_socket",
+        default=False,
+        help="Listen on the sockets that systemd passes, instead of addresses.  "
+        "[default: off]",
+    ),
     _option(
         "--web.telemetry-path",
         "web_telemetry_path",
@@ -56,6 +102,13 @@ _OPTIONS: Final[tuple[Any, ...]] = (
         "web_external_url",
         default="",
         help="URL under which jobs and people reach this daemon; shown on its pages.",
+    ),
+    click.option(
+        "--web.route-prefix",
+        "web_route_prefix",
+        metavar="PATH",
+        help="Prefix of all paths, such as /afterrun.  [default: the path of the external "
+        "URL, which a proxy may remove]",
     ),
     click.option(
         "--web.config.file",
@@ -97,9 +150,23 @@ _OPTIONS: Final[tuple[Any, ...]] = (
     _option(
         "--web.max-requests",
         "web_max_requests",
-        type=click.IntRange(min=1),
+        type=click.IntRange(min=0),
         default=40,
-        help="Maximum number of concurrent scrapes.",
+        help="Maximum number of concurrent scrapes; 0 for any number.",
+    ),
+    click.option(
+        "--web.disable-exporter-metrics/--no-web.disable-exporter-metrics",
+        "web_exporter_metrics_off",
+        default=False,
+        help="Leave out the metrics of the process and of Python (process_*, python_*).  "
+        "[default: off]",
+    ),
+    click.option(
+        "--web.enable-lifecycle/--no-web.enable-lifecycle",
+        "web_lifecycle",
+        default=None,
+        help="Stop on POST or PUT /-/quit; the other form refuses /-/reload, too.  "
+        "[default: only /-/reload is enabled]",
     ),
     _option(
         "--web.fast-path/--no-web.fast-path",

@@ -2,8 +2,8 @@
 
     python -m afterrun_exporter.client.healthcheck [PID]
 
-The address and TLS are those on the command line of the process, by default the first
-one of the container.
+The address, TLS and prefix are those on the command line of the process, by default the
+first one of the container.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from afterrun_exporter.client.urls import DEFAULT_URL
 #: Less than the `--timeout` of the HEALTHCHECK, in seconds.
 PATIENCE: Final = 2.0
 _LISTEN: Final = "--web.listen-address"
+_PREFIX: Final = "--web.route-prefix"
 #: Addresses that mean all interfaces.
 _ANY: Final = {"", "0.0.0.0", "[::]"}  # noqa: S104
 
@@ -31,6 +32,7 @@ def main(arguments: Sequence[str]) -> int:
     process = arguments[0] if arguments else "1"
     words = Path(f"/proc/{process}/cmdline").read_text("utf-8").split("\0")
     host, port = listen_address(words)
+    path = f"{route_prefix(words)}/-/healthy"
     # The certificate is for other names than that of this machine.
     context = ssl._create_unverified_context()  # noqa: S323, SLF001
     connections = [
@@ -41,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
         connections.reverse()
     problems = []
     for connection in connections:
-        if not (problem := _problem(connection)):
+        if not (problem := _problem(connection, path)):
             return 0
         problems.append(problem)
     print(f"{host}:{port}: {problems[0]}")  # noqa: T201
@@ -50,25 +52,33 @@ def main(arguments: Sequence[str]) -> int:
 
 def listen_address(words: Sequence[str]) -> tuple[str, int]:
     """Return host and port at which the daemon with this command line listens first."""
-    address = f":{urlsplit(DEFAULT_URL).port}"
-    for word, following in zip(words, [*words[1:], ""], strict=True):
-        if word.startswith(f"{_LISTEN}="):
-            address = word.partition("=")[2]
-            break
-        if word == _LISTEN:
-            address = following
-            break
+    address = _values(words, _LISTEN, f":{urlsplit(DEFAULT_URL).port}")[0]
     host, _, port = address.rpartition(":")
     return "127.0.0.1" if host in _ANY else host.strip("[]"), int(port)
 
 
-def _problem(connection: HTTPConnection) -> str:
+def route_prefix(words: Sequence[str]) -> str:
+    """Return the prefix of all paths; "" for none, and for one that is not required."""
+    return f"/{_values(words, _PREFIX, '')[-1].strip('/')}".rstrip("/")
+
+
+def _values(words: Sequence[str], flag: str, default: str) -> list[str]:
+    """Return the values of *flag* on a command line, or else the *default*."""
+    values = []
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        name, equals, value = word.partition("=")
+        if name == flag:
+            values.append(value if equals else following)
+    return values or [default]
+
+
+def _problem(connection: HTTPConnection, path: str) -> str:
     """Return the reason why the daemon is not healthy; "" if it is."""
     try:
         with closing(connection):
             connection.connect()
             try:
-                connection.request("GET", "/-/healthy")
+                connection.request("GET", path)
                 status = connection.getresponse().status
             except (ConnectionError, ssl.SSLError) as error:
                 # After a handshake: it answers clients with a certificate alone.

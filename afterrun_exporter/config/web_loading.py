@@ -45,6 +45,7 @@ def load_web(path: FilePath) -> tuple[str, WebConfig]:
             by_alias=True, exclude_none=True
         ),
         users=spec.basic_auth_users,
+        ignored=tuple(spec.ignored()),
     )
 
 

@@ -6,8 +6,8 @@ https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuratio
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -103,17 +103,12 @@ def _curves(curves: tuple[str, ...]) -> tuple[str, ...]:
     return curves
 
 
-def _no_http2(on: bool) -> bool:
-    if on:
-        raise ValueError("HTTP/2 is not supported: write false, or remove it")
-    return on
-
-
-def _no_rate_limit(_: object) -> object:
-    raise ValueError(
-        "is not supported, as jobs would lose reports: use --web.max-requests and "
-        "--web.max-connections to limit concurrency"
-    )
+#: The reasons why keys of other exporters have no effect.
+_NO_HTTP2: Final = "HTTP/2 is not supported: connections use HTTP/1.1"
+_NO_RATE_LIMIT: Final = (
+    "is not supported, as jobs would lose reports: --web.max-requests and "
+    "--web.max-connections limit concurrency"
+)
 
 
 Version = Annotated[Literal["TLS12", "TLS13"], BeforeValidator(_version)]
@@ -198,8 +193,15 @@ class HeadersSpec(Spec):
 class HTTPSpec(Spec):
     """``http_server_config:``."""
 
-    http2: Annotated[bool, AfterValidator(_no_http2)] = False
+    http2: bool = False
     headers: HeadersSpec = HeadersSpec()
+
+
+class RateLimitSpec(Spec):
+    """``rate_limit:``, which has no effect."""
+
+    interval: Annotated[Line | None, NotEmpty] = None
+    burst: int = 0
 
 
 class WebSpec(Spec):
@@ -214,4 +216,11 @@ class WebSpec(Spec):
         ],
         MappingOf,
     ] = Field(default_factory=dict)
-    rate_limit: Annotated[Any, BeforeValidator(_no_rate_limit)] = None
+    rate_limit: RateLimitSpec | None = None
+
+    def ignored(self) -> Iterator[tuple[str, str]]:
+        """Yield each key that has no effect, and the reason."""
+        if self.http_server_config.http2:
+            yield "http_server_config.http2", _NO_HTTP2
+        if self.rate_limit is not None:
+            yield "rate_limit", _NO_RATE_LIMIT

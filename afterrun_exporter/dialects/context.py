@@ -10,6 +10,7 @@ from unicodedata import combining, normalize
 from aiohttp import hdrs, web
 
 from afterrun_exporter.auth.callers import Caller, Scope
+from afterrun_exporter.auth.route_prefix import prefix_of
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.model import JOB_NAME, Job
 from afterrun_exporter.core.projects import Project
@@ -86,7 +87,7 @@ class DialectContext:
         Raises RequestError if the Host header of the request is invalid.
         """
         try:
-            return self._url or str(request.url.origin())
+            return self._url or f"{request.url.origin()}{prefix_of(request)}"
         except ValueError:
             host = request.headers.get(hdrs.HOST, "")
             raise RequestError(f"invalid Host header {host[:80]!r}") from None

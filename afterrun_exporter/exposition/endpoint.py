@@ -25,13 +25,16 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def metrics(exposition: Exposition, max_requests: int) -> Handler:
-    """Return the handler for scrapes, at most *max_requests* of them at once."""
+    """Return the handler for scrapes.
+
+    At most *max_requests* of them are answered at once; 0 for any number.
+    """
     scraping = 0
 
     async def handle(request: web.Request) -> web.StreamResponse:
         nonlocal scraping
         shard, families = _shard(request), request.query.getall("name[]", None)
-        if scraping >= max_requests:
+        if 0 < max_requests <= scraping:
             text = f"{max_requests} scrapes are in progress (--web.max-requests)\n"
             return web.Response(status=503, text=text)
         scraping += 1

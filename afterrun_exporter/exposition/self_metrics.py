@@ -107,12 +107,17 @@ class JobCounts:
 class SelfMetrics:
     """The exporter's own metrics, in a separate registry."""
 
-    def __init__(self, version: str, **build: str) -> None:
-        """Create them; *build* has further labels of `BUILD_INFO`."""
+    def __init__(self, version: str, has_process: bool = True, /, **build: str) -> None:
+        """Create them; *build* has further labels of `BUILD_INFO`.
+
+        Those of the process and of Python are left out unless it *has_process*.
+        """
         self._registry = CollectorRegistry()
-        self._process = ProcessCollector(registry=self._registry)
-        PlatformCollector(registry=self._registry)
-        GCCollector(registry=self._registry)
+        self._process: ProcessCollector | None = None
+        if has_process:
+            self._process = ProcessCollector(registry=self._registry)
+            PlatformCollector(registry=self._registry)
+            GCCollector(registry=self._registry)
         self._commits = Histogram(
             names.COMMIT_DURATION,
             names.HELP[names.COMMIT_DURATION],
@@ -183,6 +188,8 @@ class SelfMetrics:
         self._steps = steps
         self._loaded_at = min(self._loaded_at, now)
         self._reloaded_at.set(self._loaded_at)
+        if self._process is None:
+            return
         # The collector caches the boot time of the machine.
         self._registry.unregister(self._process)
         self._process = ProcessCollector(registry=self._registry)

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from afterrun_exporter.auth.form_tokens import Forms
+from afterrun_exporter.auth.route_prefix import prefix_of
 from afterrun_exporter.conventions import ALERT_OF, DEFAULT_PORT
 from afterrun_exporter.core.commits import short_commit
 from afterrun_exporter.page.assets import ADDRESSES
@@ -51,8 +52,8 @@ class Site:
         if self.external_url:
             return self.external_url.rstrip("/")
         if _HOST.fullmatch(request.host):
-            return f"{request.scheme}://{request.host}"
-        return f"http://localhost:{DEFAULT_PORT}"
+            return f"{request.scheme}://{request.host}{prefix_of(request)}"
+        return f"http://localhost:{DEFAULT_PORT}{prefix_of(request)}"
 
     def common(self, request: web.BaseRequest, now: float) -> dict[str, Any]:
         """Return the context of the base template."""

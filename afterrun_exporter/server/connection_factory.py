@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import aiohttp
@@ -35,11 +35,13 @@ def connections(
     limiter: ConnectionLimiter,
     *,
     fast: bool = True,
+    starts: Sequence[str] = (fast_path.PREFIX,),
 ) -> Callable[[], asyncio.Protocol]:
     """Return the factory of connections of *server*.
 
     Connections over the limit of *limiter* are refused. If *fast*, single reports bypass
     aiohttp; with an incompatible version of aiohttp they do not, which is only slower.
+    Their paths begin with one of *starts*.
     """
     if fast and (missing := fast_path.missing()):
         log.error(
@@ -59,7 +61,15 @@ def connections(
         if not fast:
             return AiohttpConnection(server, admitted, reports, requests, idle)
         return FastPathConnection(
-            server, admitted, reports, requests, in_flight, clock, security, idle
+            server,
+            admitted,
+            reports,
+            requests,
+            in_flight,
+            clock,
+            security,
+            idle,
+            starts,
         )
 
     def connect() -> asyncio.Protocol:

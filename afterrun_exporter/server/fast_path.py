@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Sequence
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
@@ -99,6 +100,7 @@ class FastPathConnection(AiohttpConnection):
         "_peer",
         "_security",
         "_sender",
+        "_starts",
     )
 
     def __init__(
@@ -111,11 +113,14 @@ class FastPathConnection(AiohttpConnection):
         clock: Clock,
         security: SecuritySettings,
         idle: float,
+        starts: Sequence[str] = (PREFIX,),
     ) -> None:
         super().__init__(server, admitted, reports, requests, idle)
         self._in_flight = in_flight
         self._clock = clock
         self._security = security
+        #: The beginnings of the paths of reports.
+        self._starts = starts
         #: The address of a trusted proxy; "" for other clients.
         self._peer = ""
         self._sender = b""
@@ -220,11 +225,18 @@ class FastPathConnection(AiohttpConnection):
             or self._in_flight.stopping
         ):
             return ""
-        job = message.path.removeprefix(PREFIX)
-        if job is message.path or not JOB_NAME.fullmatch(job):
+        job = self._named(message.path)
+        if not JOB_NAME.fullmatch(job):
             return ""
         # A ping of a UUID is in Healthchecks' dialect.
         return "" if job.count("-") == 4 and UUID.fullmatch(job.lower()) else job
+
+    def _named(self, path: str) -> str:
+        """Return the job in *path*; "" if it is no path of a report."""
+        for start in self._starts:
+            if path.startswith(start):
+                return path[len(start) :]
+        return ""
 
     def _caller(self) -> Caller | None:
         """Return the caller of the next request; None to leave it to the application.

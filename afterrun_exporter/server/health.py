@@ -1,4 +1,4 @@
-"""``/-/healthy``, ``/-/ready`` and ``/-/reload``, as in Prometheus."""
+"""``/-/healthy``, ``/-/ready``, ``/-/reload`` and ``/-/quit``, as in Prometheus."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ from http import HTTPStatus
 from typing import Final, Protocol
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from afterrun_exporter.auth.callers import Scope
 from afterrun_exporter.auth.forbidden import lacks_scope
 from afterrun_exporter.auth.request_caller import caller_of
-from afterrun_exporter.errors import RequestError
+from afterrun_exporter.errors import ForbiddenError, RequestError
 
 #: The query of a reload that may retire all jobs: ``?retire=all``.
 RETIRE: Final = "retire"
 ALL: Final = "all"
+
+DISABLED: Final = (
+    "the lifecycle API is not enabled: start the daemon with --web.enable-lifecycle"
+)
 
 
 class Reload(Protocol):
@@ -68,3 +73,20 @@ async def reload(reload_config: Reload, request: web.Request) -> web.Response:
         raise lacks_scope(caller, Scope.ADMIN)
     await reload_config(retire_all=retire == ALL)
     return web.Response(text="configuration reloaded\n")
+
+
+async def quit_(stop: Callable[[], None] | None, _: web.Request) -> web.Response:
+    """Begin a shutdown; this response, and those to other requests, are still sent."""
+    if stop is None:
+        raise ForbiddenError(DISABLED)
+    stop()
+    return web.Response(text="AfterRun exporter is stopping.\n")
+
+
+def enabled(handler: Handler, is_enabled: bool) -> Handler:
+    """Return *handler*, or one that refuses every request."""
+    return handler if is_enabled else _disabled
+
+
+async def _disabled(_: web.Request) -> web.Response:
+    raise ForbiddenError(DISABLED)

@@ -21,8 +21,11 @@ from afterrun_exporter.ingest.native import REPORTS
 from afterrun_exporter.server.addresses import Address
 from afterrun_exporter.server.connection_factory import connections
 from afterrun_exporter.server.connection_limits import ConnectionLimiter, Limits
+from afterrun_exporter.server.fast_path import PREFIX
 from afterrun_exporter.server.in_flight import InFlightRequests
+from afterrun_exporter.server.passed_sockets import Bind, PassedSocket
 from afterrun_exporter.server.request_counts import REQUESTS
+from afterrun_exporter.server.route_prefix import ROUTE_PREFIX, serve_under
 from afterrun_exporter.server.security import SECURITY
 from afterrun_exporter.server.tls import Certificates
 from afterrun_exporter.server.tls_listener import TlsListener
@@ -45,7 +48,7 @@ log = structlog.get_logger()
 @asynccontextmanager
 async def listening(
     app: web.Application,
-    binds: Sequence[Address],
+    binds: Sequence[Bind],
     clock: Clock,
     limits: Limits | None = None,
     *,
@@ -64,6 +67,8 @@ async def listening(
     in_flight, security = InFlightRequests(), app[SECURITY]
     await runner.setup()
     server = cast("web.Server", runner.server)
+    prefix = app[ROUTE_PREFIX]
+    serve_under(server, prefix)
     # The application creates the requests, so they are web.Requests.
     counting_handler = in_flight.counting(cast("Handler", server.request_handler))
     server.request_handler = cast("Any", counting_handler)
@@ -77,6 +82,7 @@ async def listening(
         security,
         limiter,
         fast=fast,
+        starts=prefix.starts(PREFIX),
     )
     open_: list[asyncio.Server | TlsListener] = []
     try:
@@ -101,9 +107,11 @@ async def listening(
         await runner.cleanup()
 
 
-def cannot_listen(bind: Address, error: OSError) -> str:
+def cannot_listen(bind: Bind, error: OSError) -> str:
     """Return the reason why nothing can listen on *bind*, and the way out."""
     reason = f"cannot listen on {bind}: {error.strerror}"
+    if not isinstance(bind, Address):
+        return reason
     if error.errno == errno.EADDRINUSE:
         other = replace(bind, port=bind.port + 1 if bind.port < 65535 else 10707)
         reason += (
@@ -151,13 +159,21 @@ def with_files_for(limits: Limits) -> Limits:
 
 
 async def _listen(
-    bind: Address,
+    bind: Bind,
     connect: Callable[[], asyncio.Protocol],
     certificates: Certificates,
     limiter: ConnectionLimiter,
 ) -> Sequence[asyncio.Server | TlsListener]:
     """Return the listeners at *bind*; raise OSError if it cannot be bound."""
     loop = asyncio.get_running_loop()
+    if isinstance(bind, PassedSocket):
+        # A copy, because the listener closes it, and another one may follow.
+        copy = bind.socket.dup()
+        if certificates.context is not None:
+            return [TlsListener(copy, connect, certificates, limiter)]
+        if copy.family == socket.AF_UNIX:
+            return [await loop.create_unix_server(connect, sock=copy)]
+        return [await loop.create_server(connect, sock=copy)]
     if certificates.context is None:
         return [await loop.create_server(connect, bind.host, bind.port)]
     addresses = await loop.getaddrinfo(

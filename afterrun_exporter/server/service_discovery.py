@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from afterrun_exporter.auth.route_prefix import prefix_of
 from afterrun_exporter.core.scrape_shards import parse_count
 from afterrun_exporter.errors import RequestError
 
@@ -22,7 +23,7 @@ async def targets(telemetry_path: str, request: web.Request) -> web.Response:
                 "targets": [host],
                 "labels": {
                     "__scheme__": request.scheme,
-                    "__metrics_path__": telemetry_path,
+                    "__metrics_path__": f"{prefix_of(request)}{telemetry_path}",
                     "__param_shard": str(number),
                     "__param_shards": str(count),
                     # Every target has its own `up` metric.

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, cast
 
 from aiohttp import web
 
 from afterrun_exporter.auth import endpoints
+from afterrun_exporter.auth.route_prefix import NO_PREFIX, RoutePrefix
 from afterrun_exporter.http_problems import problem, response
 from afterrun_exporter.server import health
-from afterrun_exporter.server.addresses import Address
 from afterrun_exporter.server.listen import cannot_listen
+from afterrun_exporter.server.passed_sockets import Bind, PassedSocket
+from afterrun_exporter.server.route_prefix import serve_under, within
 from afterrun_exporter.server.security import SecuritySettings
 
 WAITING: Final = "it waits for its database; the log has the reason"
@@ -20,14 +22,16 @@ WAITING: Final = "it waits for its database; the log has the reason"
 
 @asynccontextmanager
 async def answering_early(
-    binds: Sequence[Address], security: SecuritySettings
+    binds: Sequence[Bind],
+    security: SecuritySettings,
+    prefix: RoutePrefix = NO_PREFIX,
 ) -> AsyncIterator[None]:
     """Answer requests to *binds* until the context ends: healthy, and not ready.
 
     All other requests are refused. Raises ValueError if an address cannot be bound.
     """
     readiness = health.Readiness(lambda: WAITING)
-    app = web.Application()
+    app = web.Application(middlewares=[within(prefix)])
     app.on_response_prepare.append(security.headers.prepare)
     app.add_routes(
         [
@@ -38,14 +42,15 @@ async def answering_early(
     )
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
+    serve_under(cast("web.Server", runner.server), prefix)
+    context = security.certificates.context
     try:
         for bind in binds:
-            site = web.TCPSite(
-                runner,
-                bind.host,
-                bind.port,
-                ssl_context=security.certificates.context,
-            )
+            site: web.BaseSite
+            if isinstance(bind, PassedSocket):
+                site = web.SockSite(runner, bind.socket.dup(), ssl_context=context)
+            else:
+                site = web.TCPSite(runner, bind.host, bind.port, ssl_context=context)
             try:
                 await site.start()
             except OSError as error:

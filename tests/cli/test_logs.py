@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -40,7 +41,7 @@ def test_a_name_is_written_so_that_no_terminal_obeys_it() -> None:
     for ours, theirs, told in zip(lines[::2], lines[1::2], NAMES.values(), strict=True):
         assert told in ours
         assert ours.endswith(" more=3")
-        assert "level=error" in theirs
+        assert "level=ERROR" in theirs
 
 
 def test_json_escapes_as_json_does() -> None:
@@ -48,3 +49,17 @@ def test_json_escapes_as_json_does() -> None:
 
     assert json.loads(ours)["job"] == "a\0\x1b\r\nb"
     assert ours.isprintable()
+
+
+def test_keys_and_levels_are_those_of_prometheus() -> None:
+    """Its own, and those of libraries, so that one parser reads both."""
+    for line, level in zip(written("json", "backup"), ("WARN", "ERROR"), strict=True):
+        fields = json.loads(line)
+        assert [*fields][:4] == ["time", "level", "source", "msg"]
+        assert (fields["level"], fields["source"][:9]) == (level, "<string>:")
+        assert not {"event", "filename", "lineno"} & fields.keys()
+
+    ours, theirs = written("logfmt", "backup")
+    pattern = r"time=\S+Z level=%s source=<string>:\d+ msg=%s"
+    assert re.match(pattern % ("WARN", "ping_refused job=backup"), ours)
+    assert re.match(pattern % ("ERROR", '"it says backup"'), theirs)

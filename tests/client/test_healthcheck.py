@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from afterrun_exporter.client.healthcheck import listen_address
+from afterrun_exporter.client.healthcheck import listen_address, route_prefix
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,19 @@ def test_it_asks_at_the_first_address_of_the_daemon(
     words: str, address: tuple[str, int]
 ) -> None:
     assert listen_address(words.split()) == address
+
+
+@pytest.mark.parametrize(
+    ("flags", "prefix"),
+    [
+        ("", ""),
+        ("--web.route-prefix=/afterrun", "/afterrun"),
+        ("--web.route-prefix afterrun/", "/afterrun"),
+        ("--web.route-prefix=/", ""),
+        ("--web.route-prefix=/a --web.route-prefix=/b", "/b"),
+        # Its path may be missing.
+        ("--web.external-url=http://x/afterrun", ""),
+    ],
+)
+def test_it_asks_under_the_prefix_of_the_daemon(flags: str, prefix: str) -> None:
+    assert route_prefix(f"afterrun serve {flags}".split()) == prefix

@@ -78,7 +78,7 @@ def test_every_key_means_what_it_does_elsewhere() -> None:
 
 
 def test_the_file_with_every_key_has_every_key() -> None:
-    """But for those that stand for others, and the one that is always refused."""
+    """But for those that stand for others, and the one that has no effect."""
     data = read((WEB / "good" / "all_keys.yml").read_text("utf-8")).data
     assert isinstance(data, dict)
 
@@ -88,6 +88,18 @@ def test_the_file_with_every_key_has_every_key() -> None:
     assert {*data["http_server_config"]} == HTTPSpec.model_fields.keys()
     known = HTTPSpec.model_fields["headers"].default.model_dump(by_alias=True)
     assert {*data["http_server_config"]["headers"]} == known.keys()
+
+
+def test_keys_of_other_exporters_are_tolerated_with_the_reason() -> None:
+    """A file that several exporters share starts this one, too."""
+    _, found = load_web(WEB / "good" / "of_other_exporters.yml")
+
+    assert [key for key, _ in found.ignored] == [
+        "http_server_config.http2",
+        "rate_limit",
+    ]
+    assert "HTTP/1.1" in found.ignored[0][1]
+    assert "--web.max-requests" in found.ignored[1][1]
 
 
 def test_ciphers_of_tls_1_3_alone_leave_no_other_version(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ STATELESS: Final = {
     "INDEX",
     "REFERENCE",
     "HEALTHY",
+    "QUIT",
     "READY",
     "RELOAD",
     "RUNBOOK",

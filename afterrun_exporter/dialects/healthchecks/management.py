@@ -15,6 +15,7 @@ from uuid import uuid4
 from aiohttp import web
 
 from afterrun_exporter.auth import endpoints
+from afterrun_exporter.auth.route_prefix import prefix_of
 from afterrun_exporter.core.model import BLAMELESS, Job
 from afterrun_exporter.core.names import job_slug, slug_of
 from afterrun_exporter.dialects.authorization import is_in_project
@@ -159,7 +160,9 @@ async def list_pings(api_request: ManagementRequest) -> web.Response:
     """Return the ends of the last runs as pings, the newest first."""
     job, _ = await api_request.check()
     runs = await api_request.context.service.runs(job.name, MOST, size=SIZE)
-    where = str(api_request.request.url.with_query(None)).rstrip("/")
+    request = api_request.request
+    url = request.url.with_query(None)
+    where = f"{url.origin()}{prefix_of(request)}{url.raw_path}".rstrip("/")
     items = [
         {
             **checks.ping_object(run),

@@ -163,7 +163,7 @@ class World:
     def _was_held_up(self) -> bool:
         """Return True if the machine was so busy that the daemon was in a downtime."""
         log = self.daemon.log
-        return "event=suspended" in log or "event=storage_failing" in log
+        return "msg=suspended" in log or "msg=storage_failing" in log
 
     def check_after_restart(self) -> None:
         """Check that a restart changes nothing of it."""

@@ -65,7 +65,7 @@ def test_with_few_files_there_are_fewer_connections_and_each_is_answered(
 ) -> None:
     """The least number of files that it starts with."""
     daemon.start("--log.level=warn", files=MIN_FILES)
-    assert "event=fewer_connections configured=4096 limit=48 " in daemon.log
+    assert "msg=fewer_connections configured=4096 limit=48 " in daemon.log
     kept = [daemon.connect() for _ in range(48)]
     for number, one in enumerate(kept):
         one.request("POST", "/ping/backup", f'{{"run_id": "{number}"}}')

@@ -259,7 +259,7 @@ def test_a_reload_that_cannot_be_recorded_is_refused(
 
     if by_signal:
         daemon.send_signal(SIGHUP)
-        wait_until(lambda: "event=config_refused" in daemon.log, "it is logged")
+        wait_until(lambda: "msg=config_refused" in daemon.log, "it is logged")
     else:
         assert daemon.post("/-/reload").status == 503
 

@@ -80,8 +80,8 @@ def test_a_log_in_json_is_json_in_every_line(daemon: Daemon) -> None:
 
     events = [json.loads(line) for line in daemon.log.splitlines()]
 
-    assert all({"ts", "level", "event"} <= event.keys() for event in events)
-    assert [event["event"] for event in events] == [
+    assert all({"time", "level", "source", "msg"} <= event.keys() for event in events)
+    assert [event["msg"] for event in events] == [
         "listening",
         "config_refused",
         "stopping",
@@ -100,8 +100,8 @@ def test_a_log_in_logfmt_has_one_line_an_event(daemon: Daemon) -> None:
 
     lines = daemon.log.splitlines()
 
-    assert all(line.startswith("ts=") for line in lines)
-    assert [line.split("event=")[1].split()[0] for line in lines] == [
+    assert all(line.startswith("time=") for line in lines)
+    assert [line.split("msg=")[1].split()[0] for line in lines] == [
         "listening",
         "config_refused",
         "stopping",
@@ -143,7 +143,7 @@ def test_refused_pings_do_not_drown_the_log(daemon: Daemon) -> None:
 
     lines = daemon.log.splitlines()
     # What tells of lines left out names the event too, as what=ping_refused.
-    refused = [line for line in lines if " event=ping_refused " in line]
+    refused = [line for line in lines if " msg=ping_refused " in line]
     # The minute may have changed in between.
     assert 0 < len(refused) <= 2 * A_MINUTE
 

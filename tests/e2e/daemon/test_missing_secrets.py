@@ -25,5 +25,5 @@ def test_a_missing_secret_is_in_the_log_and_in_the_metrics(daemon: Daemon) -> No
 
     wait_until(lambda: missing() == 1, "it has looked for the secret")
 
-    assert daemon.log.count("event=alertmanager_secret_missing") == 1
+    assert daemon.log.count("msg=alertmanager_secret_missing") == 1
     assert str(secret) in daemon.log

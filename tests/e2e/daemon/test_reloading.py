@@ -28,9 +28,9 @@ from tests.e2e.daemon.load import JOBS, Load, configuration
 
 def by_signal(daemon: Daemon) -> None:
     """Reload the way a service manager does."""
-    before = daemon.log.count("event=config_")
+    before = daemon.log.count("msg=config_")
     daemon.send_signal(SIGHUP)
-    wait_until(lambda: daemon.log.count("event=config_") > before, "it has reloaded")
+    wait_until(lambda: daemon.log.count("msg=config_") > before, "it has reloaded")
 
 
 def by_request(daemon: Daemon) -> None:
@@ -251,7 +251,7 @@ def test_a_file_that_hangs_blocks_neither_reports_nor_a_stop(daemon: Daemon) -> 
     os.mkfifo(daemon.config)
 
     daemon.send_signal(SIGHUP)
-    wait_until(lambda: "event=config_refused" in daemon.log, "it is given up", 60)
+    wait_until(lambda: "msg=config_refused" in daemon.log, "it is given up", 60)
 
     assert "cannot be read within 10 s: is it a pipe, or on NFS?" in daemon.log
     assert daemon.get("/ping/backup").status == 200

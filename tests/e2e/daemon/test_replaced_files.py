@@ -14,7 +14,7 @@ ERRORS = "afterrun_storage_errors_total", ""
 
 def events(daemon: Daemon, event: str) -> int:
     """Return how many lines of the log are about *event*."""
-    return daemon.log.count(f"event={event} ")
+    return daemon.log.count(f"msg={event} ")
 
 
 def test_a_database_that_is_deleted_is_noticed_without_a_report(daemon: Daemon) -> None:

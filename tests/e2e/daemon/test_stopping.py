@@ -43,7 +43,7 @@ def test_a_stop_answers_what_is_under_way(daemon: Daemon, number: Signals) -> No
             # What comes later is answered already, so that one has been read.
             daemon.get("/-/healthy")
             daemon.send_signal(number)
-            wait_until(lambda: "event=stopping" in daemon.log, "it stops")
+            wait_until(lambda: "msg=stopping" in daemon.log, "it stops")
             wait_until(lambda: not listens(daemon.port), "nobody new is let in")
         answer = connection.getresponse()
         body = json.load(answer)
@@ -52,7 +52,7 @@ def test_a_stop_answers_what_is_under_way(daemon: Daemon, number: Signals) -> No
     assert body["run_id"] == "the-last"
     assert daemon.wait() == 0
     assert daemon.rows("SELECT run_id FROM runs") == [(None,), ("the-last",)]
-    assert "event=stopped" in daemon.log
+    assert "msg=stopped" in daemon.log
     assert "Traceback" not in daemon.log
 
 
@@ -127,7 +127,7 @@ def test_a_stop_does_not_wait_for_a_client_that_never_ends(daemon: Daemon) -> No
 
         assert daemon.wait(patience=300) == 0
 
-    assert "event=stopped" in daemon.log
+    assert "msg=stopped" in daemon.log
     assert "Traceback" not in daemon.log
 
 
@@ -147,11 +147,11 @@ def test_a_second_signal_ends_a_stop_at_once(daemon: Daemon) -> None:
     daemon.start("--web.shutdown-timeout=1h")
     with client_that_never_ends(daemon):
         daemon.send_signal(SIGINT)
-        wait_until(lambda: "event=stopping" in daemon.log, "it stops")
+        wait_until(lambda: "msg=stopping" in daemon.log, "it stops")
         daemon.send_signal(SIGINT)
         daemon.wait(patience=300)
 
-    assert "event=stopping_at_once" in daemon.log
+    assert "msg=stopping_at_once" in daemon.log
 
 
 def test_a_stop_ends_although_a_thread_hangs(daemon: Daemon) -> None:
@@ -166,13 +166,13 @@ def test_a_stop_ends_although_a_thread_hangs(daemon: Daemon) -> None:
     base.unlink()
     os.mkfifo(base)
     daemon.send_signal(SIGHUP)
-    wait_until(lambda: "event=config_loaded" in daemon.log, "it has reloaded")
+    wait_until(lambda: "msg=config_loaded" in daemon.log, "it has reloaded")
     assert daemon.get("/ping/backup").status == 200
 
     daemon.send_signal(SIGTERM)
 
     assert daemon.wait(patience=300) == 1
-    assert "event=stop_forced" in daemon.log
+    assert "msg=stop_forced" in daemon.log
     assert daemon.rows("SELECT count(*) FROM runs") == [(1,)]
 
 
@@ -218,7 +218,7 @@ def test_a_hangup_while_it_starts_is_a_reload(daemon: Daemon) -> None:
     with starting_up(daemon):
         daemon.send_signal(SIGHUP)
         daemon.configure("jobs: {sync: {}}")
-    wait_until(lambda: "event=config_loaded" in daemon.log, "it has reloaded")
+    wait_until(lambda: "msg=config_loaded" in daemon.log, "it has reloaded")
 
     assert daemon.series()[RUNS_TOTAL, "sync"] == 0
     assert daemon.stop() == 0
@@ -231,7 +231,7 @@ def test_a_stop_while_it_starts_is_a_clean_one(daemon: Daemon, number: Signals) 
         daemon.send_signal(number)
 
     assert daemon.wait() == 0
-    assert "event=stopped" in daemon.log
+    assert "msg=stopped" in daemon.log
     assert "Traceback" not in daemon.log
     daemon.config.unlink()
     daemon.start()

@@ -69,7 +69,7 @@ def test_a_pause_is_a_downtime(daemon: Daemon) -> None:
         for job, latest in {"began-before": noticed + 4, "long": began + 21}.items():
             since = seen.wait_for(job, "overrunning")
             # A machine that is busy enough is suspended more often.
-            assert since <= latest or daemon.log.count("event=suspended") > 1
+            assert since <= latest or daemon.log.count("msg=suspended") > 1
         wait_until(
             lambda: daemon.series()["afterrun_job_running", "lost"] == 0,
             "the run that had to end meanwhile is given up",
@@ -81,7 +81,7 @@ def test_a_pause_is_a_downtime(daemon: Daemon) -> None:
             ("began-before", "overrunning"),
             ("long", "overrunning"),
         }
-        assert "event=suspended seconds=" in daemon.log
+        assert "msg=suspended seconds=" in daemon.log
         assert daemon.stop() == 0
         daemon.start()
         assert ("silent", "missed") in seen.conditions()

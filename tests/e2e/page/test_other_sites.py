@@ -100,7 +100,7 @@ def site(
     daemon.configure(CONFIG)
     if kind == "https":
         daemon.launch(*flags)
-        wait_until(lambda: "event=listening" in daemon.log, "it listens", PATIENCE)
+        wait_until(lambda: "msg=listening" in daemon.log, "it listens", PATIENCE)
     else:
         daemon.start(*flags)
     yield Site(url, kind != "open")
