@@ -38,6 +38,14 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"replicas": 2}, ["replicas is 2", "storage.type=postgres"]),
     ({"storage": {"type": "postgres"}}, ["storage.postgres.url is missing"]),
     ({"storage": {"postgres": {"url": URL}}}, ["set storage.type=postgres"]),
+    (
+        {"storage": {"type": "postgres", "postgres": {"url": URL, "urlSecret": "x"}}},
+        ["storage.postgres.url and storage.postgres.urlSecret exclude each other"],
+    ),
+    (
+        {"extraEnv": [{"name": "AFTERRUN_STORAGE_URL", "value": URL}]},
+        ["extraEnv: the chart sets AFTERRUN_STORAGE_URL"],
+    ),
     ({"storage": {"postgres": {"passwordSecret": "x"}}}, ["storage.type=postgres"]),
     (
         {"storage": {"type": "postgres", "postgres": {"url": "mysql://a/b"}}},

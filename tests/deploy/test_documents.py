@@ -12,7 +12,7 @@ import helm_python
 import pytest
 import yaml
 
-from .rendering import CHART, ROOT, charted, documents, kustomized, of_kind
+from .rendering import CHART, ROOT, charted, documents, kustomized, of_kind, pod
 
 pytestmark = pytest.mark.thorough
 
@@ -69,6 +69,36 @@ def test_commands_of_helm_set_values_that_the_chart_accepts() -> None:
             assert charted(values_of(command)), command
         else:
             assert command[1:3] == ["test", "afterrun"]
+
+
+def test_the_version_is_the_newest_one_of_the_changelog() -> None:
+    """Also in tags of the image."""
+    with helm_python.Chart.load(CHART) as chart:
+        version = chart.metadata["appVersion"]
+    changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    released = re.findall(r"^## \[(\d[\d.]*)\]", changelog, re.MULTILINE)
+    assert [version] == released[:1] or not released
+    examples = sorted((ROOT / "examples/kubernetes").glob("*.yaml"))
+    for path in (*DOCUMENTS, *examples):
+        text = path.read_text("utf-8")
+        tags = re.findall(r"afterrun-exporter:(\d[\w.]*)|newTag: ([\w.]+)", text)
+        assert {one or other for one, other in tags} <= {version}, path
+
+
+def test_the_image_is_the_one_that_the_manifests_expect() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text("utf-8")
+    found = dict(
+        re.findall(r"^(USER|WORKDIR|VOLUME|ENTRYPOINT) (.*)$", dockerfile, re.MULTILINE)
+    )
+    spec = pod(charted())
+    (container,) = spec["containers"]
+    user = spec["securityContext"]
+
+    assert found["USER"] == f"{user['runAsUser']}:{user['runAsGroup']}"
+    assert found["ENTRYPOINT"] == '["afterrun"]'
+    assert "command" not in container
+    (data,) = (one for one in container["volumeMounts"] if one["name"] == "data")
+    assert found["WORKDIR"] == found["VOLUME"] == data["mountPath"]
 
 
 def test_every_value_that_is_mentioned_exists() -> None:

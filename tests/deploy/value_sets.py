@@ -20,6 +20,9 @@ _TLS: Final = {
 VALUES: Final[dict[str, dict[str, Any]]] = {
     "the defaults": {},
     "PostgreSQL": POSTGRES,
+    "PostgreSQL of an operator": {
+        "storage": {"type": "postgres", "postgres": {"urlSecret": "cluster-app"}},
+    },
     "a configuration": {
         "config": {
             "content": "jobs:\n  backup: {schedule: '0 2 * * *', rules: [rows > 1]}\n",

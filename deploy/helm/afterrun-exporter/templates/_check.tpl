@@ -5,9 +5,11 @@
 {{- $postgres := eq .Values.storage.type "postgres" }}
 {{- $replicas := include "afterrun.replicas" . | int }}
 {{- with $values.storage.postgres }}
-{{- if and $postgres (not .url) }}
-{{- $problems = append $problems "storage.postgres.url is missing: set postgresql://USER@HOST/DATABASE" }}
-{{- else if and (not $postgres) (or .url .passwordSecret) }}
+{{- if and $postgres (not .url) (not .urlSecret) }}
+{{- $problems = append $problems "storage.postgres.url is missing: set postgresql://USER@HOST/DATABASE, or storage.postgres.urlSecret" }}
+{{- else if and .url .urlSecret }}
+{{- $problems = append $problems "storage.postgres.url and storage.postgres.urlSecret exclude each other: keep one" }}
+{{- else if and (not $postgres) (or .url .urlSecret .passwordSecret) }}
 {{- $problems = append $problems "storage.postgres is set, and storage.type is sqlite: set storage.type=postgres" }}
 {{- end }}
 {{- if and .url (not (regexMatch "^postgres(ql)?://" .url)) }}
@@ -69,6 +71,11 @@
 {{- $problems = append $problems (printf "extraArgs: the chart sets %s: use its value, under %s" $flag (regexReplaceAll "^--([a-z]+).*" $flag "$1")) }}
 {{- else if has $flag (list "--web.listen-address" "--web.telemetry-path" "--config.check") }}
 {{- $problems = append $problems (printf "extraArgs: %s does not fit the ports and probes of the chart: remove it" $flag) }}
+{{- end }}
+{{- end }}
+{{- range $values.extraEnv }}
+{{- if has .name (list "AFTERRUN_STORAGE_URL" "AFTERRUN_STORAGE_PASSWORD_FILE") }}
+{{- $problems = append $problems (printf "extraEnv: the chart sets %s: use its value, under storage.postgres" .name) }}
 {{- end }}
 {{- end }}
 {{- range $name, $labels := dict "commonLabels" $values.commonLabels "podLabels" $values.podLabels "service.labels" $values.service.labels }}

@@ -63,7 +63,14 @@ spec:
       env:
         {{- if include "afterrun.postgres" . }}
         - name: AFTERRUN_STORAGE_URL
+          {{- if .Values.storage.postgres.urlSecret }}
+          valueFrom:
+            secretKeyRef:
+              name: {{ .Values.storage.postgres.urlSecret }}
+              key: {{ .Values.storage.postgres.urlSecretKey }}
+          {{- else }}
           value: {{ .Values.storage.postgres.url | quote }}
+          {{- end }}
         {{- end }}
         {{- with .Values.extraEnv }}
         {{- toYaml . | nindent 8 }}
