@@ -1,0 +1,120 @@
+BEGIN TRANSACTION;
+CREATE TABLE alerts (
+    id           INTEGER PRIMARY KEY,
+    job_id       INTEGER NOT NULL,
+    condition    TEXT NOT NULL,
+    rule         TEXT NOT NULL,
+    severity     TEXT NOT NULL,
+    summary      TEXT NOT NULL,
+    run          INTEGER NOT NULL,
+    opened_at    REAL NOT NULL,
+    resolved_at  REAL
+) STRICT;
+INSERT INTO "alerts" VALUES(1,1,'violated','rows_processed > 0','critical','rows_processed was 0, expected > 0',2,1.79601067323789906501e+09,NULL);
+INSERT INTO "alerts" VALUES(2,1,'violated','duration < 45m','critical','duration was not reported, expected < 2700',2,1.79601067323789906501e+09,NULL);
+INSERT INTO "alerts" VALUES(3,1,'violated','rows-halved','critical','rows_processed was 0, expected >= 50 (0.5 * previous)',2,1.79601067323789906501e+09,NULL);
+INSERT INTO "alerts" VALUES(4,2,'failing','','warning','3 runs in a row were not ok; the last run ended with timeout',3,1.79601067329414463037e+09,NULL);
+CREATE TABLE jobs (
+    id          INTEGER PRIMARY KEY,
+    name        TEXT NOT NULL UNIQUE,
+    -- Newest of its runs; the others follow by runs.previous_id.
+    last_run    INTEGER,
+    state       TEXT NOT NULL,
+    -- Keys of the last finished runs, by which a repeat is recognised.
+    seen        BLOB NOT NULL
+) STRICT;
+INSERT INTO "jobs" VALUES(1,'nightly-backup',2,'{"created_at":1796010672.2547207,"due_after":1796010673.237899,"configured":true,"schedule":"0 2 * * * Europe/Riga","last_ping_at":1796010673.237899,"last_start_at":1796010673.198299,"last_finish_at":1796010673.237899,"last_success_at":1796010673.2243154,"last_failure_at":1796010673.237899,"last_judged_at":1796010673.237899,"last_outcome":"violated","last_duration":0.0260164737701416,"consecutive_failures":1,"metrics":{"rows_processed":0.0,"file_size_bytes":48211.0},"previous":{"rows_processed":100.0,"file_size_bytes":48211.0,"duration":0.0260164737701416},"violated":["rows_processed > 0","duration < 45m","rows-halved"],"alerts":[[["violated","rows_processed > 0"],1796010673.237899,1796010673.237899,null,false],[["violated","duration < 45m"],1796010673.237899,1796010673.237899,null,false],[["violated","rows-halved"],1796010673.237899,1796010673.237899,null,false]],"runs_total":2,"violating_total":1,"duration_sum":0.0260164737701416,"duration_count":1}',X'04E1FEFFCB256FE29569754482CD0314');
+INSERT INTO "jobs" VALUES(2,'crm-sync',5,'{"created_at":1796010672.2547207,"due_after":1796010673.2941446,"configured":true,"schedule":"every 1h","last_ping_at":1796010673.2941446,"last_finish_at":1796010673.2941446,"last_failure_at":1796010673.2941446,"last_judged_at":1796010673.2941446,"last_outcome":"timeout","consecutive_failures":3,"timed_out":true,"failing":true,"metrics":{},"alerts":[[["failing",""],1796010673.2941446,1796010673.2941446,null,true]],"runs_total":3,"failures_total":3,"duration_sum":0.0}',X'BD20183B4366668A9CADED9CE69879885E560547EA883E58');
+INSERT INTO "jobs" VALUES(3,'sales-report',6,'{"created_at":1796010672.2547207,"due_after":1796010673.3859584,"configured":true,"missed_through":0.0,"unobserved_through":0.0,"last_ping_at":1796010673.3099787,"last_finish_at":1796010673.3099787,"last_success_at":1796010673.3099787,"last_judged_at":1796010673.3099787,"last_outcome":"ok","metrics":{"recipients":7.0},"previous":{"recipients":7.0},"paused_at":1796010673.3859584,"watched_since":null,"runs_total":1,"duration_sum":0.0}',X'4A47DA1CCDBEEAF9');
+INSERT INTO "jobs" VALUES(4,'reindex',NULL,'{"created_at":1796010672.2547207,"due_after":1796010672.2547207,"configured":true,"last_ping_at":1796010673.3292332,"last_start_at":1796010673.3292332,"open_runs":[["r1",1,1796010673.3292332,{},"",0.0,"",null,0.0,0.0,0.0,0]]}',X'');
+INSERT INTO "jobs" VALUES(5,'import-orders',NULL,'{"created_at":1796010672.2547207,"due_after":1796010672.2547207,"configured":true,"schedule":"*/10 * * * * Europe/Riga"}',X'');
+INSERT INTO "jobs" VALUES(6,'pushed',8,'{"created_at":1796010672.2547207,"due_after":1796010673.3543344,"configured":true,"schedule":"every 1d","last_ping_at":1796010673.3543344,"last_finish_at":1796010673.3543344,"last_success_at":1796010673.3543344,"last_judged_at":1796010673.3543344,"last_outcome":"ok","metrics":{"rows_written":5.0},"previous":{"rows_written":5.0},"unnamed_seen":"Np3OuXZ5cHNqrVasPMPaQQEAAAAAAAAA","runs_total":1,"duration_sum":0.0,"marks":{}}',X'0000000000000000');
+INSERT INTO "jobs" VALUES(7,'unknown',7,'{"created_at":1796010673.340108,"due_after":1796010673.340108,"last_ping_at":1796010673.340108,"last_finish_at":1796010673.340108,"last_success_at":1796010673.340108,"last_judged_at":1796010673.340108,"last_outcome":"ok","metrics":{"rows":5.0},"previous":{"rows":5.0},"unnamed_seen":"dQ4R4APvRZpUxFWsPMPaQQEAAAAAAAAA","runs_total":1,"duration_sum":0.0}',X'0000000000000000');
+CREATE TABLE logs (
+    id        INTEGER PRIMARY KEY,
+    job_id    INTEGER NOT NULL,
+    at        REAL NOT NULL,
+    run_id    TEXT,
+    message   TEXT NOT NULL,
+    metadata  TEXT NOT NULL
+) STRICT;
+CREATE TABLE outbox (
+    -- A JSON object, sorted by name: what Alertmanager knows the alert by.
+    labels       TEXT PRIMARY KEY,
+    job          TEXT NOT NULL,
+    condition    TEXT NOT NULL,
+    rule         TEXT NOT NULL,
+    summary      TEXT NOT NULL,
+    opened_at    REAL NOT NULL,
+    resolved_at  REAL,
+    -- Until when a gauge shows it; it means nothing before it is resolved.
+    shown_until  REAL NOT NULL,
+    -- A JSON object: what each Alertmanager has taken.
+    told         TEXT NOT NULL DEFAULT '{}'
+) STRICT, WITHOUT ROWID;
+CREATE TABLE pushed (
+    id        INTEGER PRIMARY KEY,
+    -- A JSON object, sorted by name: the grouping labels.
+    labels    TEXT NOT NULL UNIQUE,
+    job       TEXT NOT NULL,
+    -- A JSON object: of each family its type, its help text and its series, which
+    -- are an object of series and value as both are written.
+    families  TEXT NOT NULL
+) STRICT;
+INSERT INTO "pushed" VALUES(1,'{"job": "pushed"}','pushed','{"rows_written": ["untyped", "", {"rows_written{instance=\"\",job=\"pushed\"}": "5"}], "push_time_seconds": ["gauge", "Last Unix time when changing this group succeeded.", {"push_time_seconds{instance=\"\",job=\"pushed\"}": "1796010673.3547816"}], "push_failure_time_seconds": ["gauge", "Last Unix time when changing this group failed.", {"push_failure_time_seconds{instance=\"\",job=\"pushed\"}": "0"}]}');
+CREATE TABLE receivers (
+    -- Never used twice: a stale DELETE must not hit another one.
+    id            INTEGER PRIMARY KEY AUTOINCREMENT,
+    job           TEXT NOT NULL,
+    type          TEXT NOT NULL,
+    target        TEXT NOT NULL,
+    on_failure    INTEGER NOT NULL,
+    on_timeout    INTEGER NOT NULL,
+    on_violation  INTEGER NOT NULL,
+    on_missed     INTEGER NOT NULL,
+    created_at    REAL NOT NULL
+, on_success INTEGER NOT NULL DEFAULT 0) STRICT;
+CREATE TABLE run_keys (
+    job_id       INTEGER NOT NULL,
+    -- The runs with the numbers up to 32 * chunk, from 32 * (chunk - 1) + 1 on.
+    chunk        INTEGER NOT NULL,
+    keys         BLOB NOT NULL,
+    -- When the last of them arrived.
+    received_at  REAL NOT NULL,
+    PRIMARY KEY (job_id, chunk)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE runs (
+    id           INTEGER PRIMARY KEY,
+    job_id       INTEGER NOT NULL,
+    previous_id  INTEGER,
+    number       INTEGER NOT NULL,
+    run_id       TEXT,
+    attempt      INTEGER NOT NULL,
+    max_attempts INTEGER,
+    outcome      TEXT NOT NULL,
+    started_at   REAL,
+    finished_at  REAL NOT NULL,
+    received_at  REAL NOT NULL,
+    duration     REAL,
+    exit_code    INTEGER,
+    metrics      TEXT NOT NULL,
+    violations   TEXT NOT NULL,
+    message      TEXT NOT NULL,
+    metadata     TEXT NOT NULL
+) STRICT;
+INSERT INTO "runs" VALUES(1,1,NULL,1,'n1',1,NULL,'ok',1.79601067319829893107e+09,1.7960106732243154049e+09,1.7960106732243154049e+09,0.0260164737701416,NULL,'{"rows_processed":100.0,"file_size_bytes":48211.0}','[]','','');
+INSERT INTO "runs" VALUES(2,1,1,2,'n2',1,NULL,'violated',NULL,1.79601067323789906501e+09,1.79601067323789906501e+09,NULL,NULL,'{"rows_processed":0.0,"file_size_bytes":48211.0}','[["rows_processed > 0","rows_processed",0.0,"> 0",null],["duration < 45m","duration",null,"< 2700",null],["rows-halved","rows_processed",0.0,">= 50 (0.5 * previous)",null]]','','');
+INSERT INTO "runs" VALUES(3,2,NULL,1,'c1',1,NULL,'fail',NULL,1.79601067326591062539e+09,1.79601067326591062539e+09,NULL,1,'{}','[]','503 from the CRM','');
+INSERT INTO "runs" VALUES(4,2,3,2,'c2',1,NULL,'fail',NULL,1.79601067326982402798e+09,1.79601067326982402798e+09,NULL,1,'{}','[]','503 from the CRM','');
+INSERT INTO "runs" VALUES(5,2,4,3,'c3',1,NULL,'timeout',NULL,1.79601067329414463037e+09,1.79601067329414463037e+09,NULL,NULL,'{}','[]','','');
+INSERT INTO "runs" VALUES(6,3,NULL,1,'s1',1,NULL,'ok',NULL,1.79601067330997872352e+09,1.79601067330997872352e+09,NULL,NULL,'{"recipients":7.0}','[]','','');
+INSERT INTO "runs" VALUES(7,7,NULL,1,NULL,1,NULL,'ok',NULL,1.7960106733401079178e+09,1.7960106733401079178e+09,NULL,NULL,'{"rows":5.0}','[]','','');
+INSERT INTO "runs" VALUES(8,6,NULL,1,NULL,1,3,'ok',NULL,1.79601067335433435437e+09,1.79601067335433435437e+09,NULL,NULL,'{"rows_written":5.0}','[]','','');
+CREATE UNIQUE INDEX alerts_open ON alerts (job_id, condition, rule)
+    WHERE resolved_at IS NULL;
+CREATE INDEX alerts_opened ON alerts (opened_at);
+CREATE INDEX alerts_of_job ON alerts (job_id, opened_at);
+DELETE FROM "sqlite_sequence";
+COMMIT;
+PRAGMA user_version = 6;
+PRAGMA application_id = 0;
