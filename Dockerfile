@@ -11,14 +11,20 @@ ARG PYTHON=python:3.12-slim@sha256:78387bc3881b8273120a12ebe6c1ab22b018ccc2c9adf
 
 FROM ${PYTHON} AS build
 WORKDIR /src
-COPY pyproject.toml hatch_build.py README.md LICENSE ./
+COPY pyproject.toml hatch_build.py constraints.txt CHANGELOG.md README.md LICENSE ./
+COPY scripts/sbom.sh scripts/sbom.sh
 COPY docs/runbook.md docs/runbook.md
 COPY afterrun_exporter afterrun_exporter
-# For `afterrun --version`: --build-arg REVISION=$(git rev-parse HEAD)
+# For `afterrun --version`: --build-arg REVISION=$(git rev-parse HEAD) --build-arg VERSION=0.2.0
 ARG REVISION=
-RUN export AFTERRUN_REVISION="$REVISION" \
+ARG VERSION=
+RUN export AFTERRUN_REVISION="$REVISION" AFTERRUN_VERSION="$VERSION" \
     && python -m venv /opt/afterrun \
-    && /opt/afterrun/bin/pip install --no-cache-dir --disable-pip-version-check '.[holidays,postgres]'
+    && /opt/afterrun/bin/pip install --no-cache-dir --disable-pip-version-check --constraint constraints.txt '.[holidays,postgres]'
+# What is in the image: /opt/afterrun/sbom.cdx.json
+RUN python -m venv /tmp/sbom \
+    && /tmp/sbom/bin/pip install --no-cache-dir --disable-pip-version-check --constraint constraints.txt cyclonedx-bom \
+    && CYCLONEDX=/tmp/sbom/bin/cyclonedx-py sh scripts/sbom.sh /opt/afterrun /opt/afterrun/sbom.cdx.json
 
 FROM ${PYTHON}
 COPY --from=build /opt/afterrun /opt/afterrun

@@ -128,11 +128,29 @@ bench-replicas: system-packages bench-packages $(DEV) ## Measure replicas on Pos
 profile: bench-packages $(DEV) $(BIN)/py-spy ## Draw a flame graph of the daemon under load: profile.svg
 	@$(BIN)/python -m benchmarks.flame
 
+# --- Release --------------------------------------------------------------------
+
+.PHONY: packages
+packages: release-packages $(DEV) ## Build wheel, source distribution, SBOM and Debian packages into dist/ (minutes, as root)
+	@scripts/packages.sh
+
+.PHONY: deb-test
+deb-test: release-packages $(DEV) ## Install, run, remove and purge the Debian packages in clean roots of Debian 12 and 13 (minutes, as root)
+	@$(BIN)/pytest -m slow tests/e2e/packages/test_debian_roots.py
+
+.PHONY: image-test
+image-test: release-packages $(DEV) ## Build the image with buildah on a base made by debootstrap, and run it (minutes, as root)
+	@$(BIN)/pytest -m slow tests/e2e/packages/test_image.py
+
 # --- Install --------------------------------------------------------------------
 
 .PHONY: system-packages
 system-packages:
 	@scripts/system-packages.sh
+
+.PHONY: release-packages
+release-packages:
+	@scripts/system-packages.sh release
 
 .PHONY: bench-packages
 bench-packages:

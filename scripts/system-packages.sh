@@ -3,6 +3,7 @@
 #
 #   scripts/system-packages.sh           the programs that the tests run
 #   scripts/system-packages.sh bench     the programs that the benchmarks run
+#   scripts/system-packages.sh release   the programs that build packages and the image
 #   scripts/system-packages.sh python    a Python for the virtual environment:
 #                                        prints its name; PYTHON=... chooses one
 #
@@ -209,6 +210,15 @@ provide_peers() {
     install_needed "The benchmarks" "scripts/system-packages.sh bench" "Pushgateway: https://prometheus.io/download/"
 }
 
+# --- The programs that build packages and the image -------------------------------
+
+provide_builders() {
+    # scripts/debian-root.sh makes roots of other Debian releases with it.
+    need debootstrap debootstrap
+    need buildah buildah
+    install_needed "A release" "scripts/system-packages.sh release" "of Debian: dpkg-deb, debootstrap"
+}
+
 # --- A Python that can make virtual environments --------------------------------
 
 is_recent() {
@@ -251,6 +261,7 @@ provide_python() {
 case "${1:-programs}" in
     programs) provide_programs ;;
     bench) provide_peers ;;
+    release) provide_builders ;;
     python) provide_python ;;
-    *) give_up "usage: scripts/system-packages.sh [python|bench]" ;;
+    *) give_up "usage: scripts/system-packages.sh [python|bench|release]" ;;
 esac

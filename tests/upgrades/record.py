@@ -29,7 +29,7 @@ MAIN: Final = "from afterrun_exporter.cli.main import main; main()"
 PORT: Final = 10797
 URL: Final = f"http://127.0.0.1:{PORT}"
 #: The configurations of versions with tokens have its hash.
-TOKEN: Final = "x"
+TOKEN: Final = "x"  # noqa: S105
 #: A version without these answers 404 or 405.
 OPTIONAL: Final = (
     ("POST", "/metrics/job/pushed", "rows_written 5\n"),
@@ -85,7 +85,7 @@ def _command(*arguments: str | Path) -> list[str]:
 def _wait() -> None:
     while True:
         try:
-            urllib.request.urlopen(f"{URL}/-/ready").close()
+            urllib.request.urlopen(f"{URL}/-/ready").close()  # noqa: S310
         except OSError:
             time.sleep(0.2)
         else:
@@ -126,7 +126,9 @@ def _pg_dump(url: str) -> str:
     lines = text.splitlines()
     # Comments, settings and commands of psql.
     left_out = ("--", "SET ", "SELECT pg_catalog.set_config", "\\")
-    return "\n".join(one for one in lines if one and not one.startswith(left_out)) + "\n"
+    return (
+        "\n".join(one for one in lines if one and not one.startswith(left_out)) + "\n"
+    )
 
 
 def _generate(old: Path, folder: Path) -> None:

@@ -48,6 +48,7 @@ SHELL_NOT_RUN: Final = {
     ".venv/bin/": "works in a clone on which make has run",
     "/opt/afterrun/bin/pip": "is the installation, which another test runs",
     "afterrun serve": "does not end; its options are checked elsewhere",
+    "apt-get install ./afterrun": "is run in e2e/packages/test_debian_roots.py",
     "/backups": "is run in e2e/daemon/test_backup.py",
     "afterrun restore": "is run in e2e/daemon/test_backup.py, without the daemon",
     "/var/lib/afterrun": "reads the database of a service that systemd has started",
