@@ -53,10 +53,6 @@ def build(source: Path, target: Path, *kinds: str) -> list[Path]:
     """Build a wheel, or wheel and source distribution; return the files."""
     options = [word for kind in kinds for word in ("-t", kind)]
     epoch = git(source, "log", "-1", "--format=%ct")
-    run(
-        sys.executable,
-        *("-m", "hatchling", "build", "-d", target, *options),
-        folder=source,
-        SOURCE_DATE_EPOCH=epoch,
-    )
+    command = (sys.executable, "-m", "hatchling", "build", "-d", str(target))
+    run(*command, *options, folder=source, SOURCE_DATE_EPOCH=epoch)
     return sorted(target.iterdir())

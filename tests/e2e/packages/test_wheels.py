@@ -74,7 +74,7 @@ def test_pip_installs_from_a_git_url(source: Path, tmp_path: Path) -> None:
     [
         ([], r"7.1.0"),
         (["commit --allow-empty --quiet --message=More"], r"7.1.1.dev1+g"),
-        (["tag v7.2.0rc1"], r"7.2.0rc1"),
+        (["tag --delete v7.1.0", "tag v7.2.0rc1"], r"7.2.0rc1"),
         (["tag --delete v7.1.0"], r"0.2.0.dev"),
     ],
 )
