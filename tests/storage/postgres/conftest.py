@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from afterrun_exporter.storage.postgres import beat, replica, store
+from afterrun_exporter.storage.postgres import beat
 
 
 @pytest.fixture(autouse=True)
@@ -14,5 +14,3 @@ def long_leases(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(beat, "DOWN", 100 * beat.DOWN)
     # Less than the minute that a replica is set back when it leaves.
     monkeypatch.setattr(beat, "ALIVE", 5 * beat.ALIVE)
-    monkeypatch.setattr(replica, "FRESH", 100 * replica.FRESH)
-    monkeypatch.setattr(store, "FRESH", replica.FRESH)

@@ -21,6 +21,12 @@ from tests.storage.decisions import ran
 from tests.storage.postgres.stores import LoneClock, RecordingFollower, replicas
 
 
+@pytest.fixture(autouse=True)
+def long_freshness(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no state get out of date because a test takes its time."""
+    monkeypatch.setattr(replica, "FRESH", 100 * replica.FRESH)
+
+
 async def test_the_first_replica_leads_and_another_takes_over(
     postgres: Database,
 ) -> None:
