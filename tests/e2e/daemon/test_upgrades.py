@@ -83,7 +83,7 @@ def continue_with(daemon: Daemon, version: Path, folder: Path) -> None:
 def deliver(daemon: Daemon, version: Path, spool: Path) -> None:
     """Deliver the report that a client of *version* could not deliver."""
     shutil.copytree(version / "spool", spool)
-    command = [AFTERRUN, "spool", "flush", "--all", "--patience=100s"]
+    command = [str(AFTERRUN), "spool", "flush", "--all", "--patience=100s"]
     options = [f"--url={daemon.url}", f"--spool={spool}"]
     subprocess.run([*command, *options], check=True, capture_output=True)
 
