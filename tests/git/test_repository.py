@@ -13,6 +13,7 @@ from afterrun_exporter.errors import ConfigError, GitError
 from afterrun_exporter.git import process
 from afterrun_exporter.git.remote import Remote
 from afterrun_exporter.git.repository import MAX_PACKS, Repository
+from tests.e2e.network import wait_for
 from tests.git.repositories import Origin, git
 
 #: Real git, in many processes.
@@ -326,7 +327,8 @@ async def test_git_that_hangs_is_killed_with_its_children(tmp_path: Path) -> Non
 
     with pytest.raises(GitError, match=r"git did not finish within 2 s"):
         await process.run(["fetch"], environ, seconds=2)
-    assert not alive(int(pid.read_text()))
+    # A killed process ends when it is scheduled.
+    assert wait_for(lambda: not alive(int(pid.read_text())))
 
 
 def alive(pid: int) -> bool:

@@ -8,7 +8,7 @@ import random
 import shutil
 import sqlite3
 import subprocess
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -150,8 +150,11 @@ def test_a_database_that_was_deleted_is_saved_while_its_daemon_runs(
         daemon.get(f"/ping/job-{number}")
     daemon.database.unlink()
     saved = tmp_path / "saved.db"
-    files = Path(f"/proc/{daemon.pid}/fd")
-    links = {str(file.readlink()): file for file in files.iterdir()}
+    links: dict[str, Path] = {}
+    for file in Path(f"/proc/{daemon.pid}/fd").iterdir():
+        # Connections end meanwhile.
+        with suppress(FileNotFoundError):
+            links[str(file.readlink())] = file
     shutil.copyfile(links[f"{daemon.database} (deleted)"], saved)
     shutil.copyfile(links[f"{daemon.database}-wal"], f"{saved}-wal")
     daemon.kill()
