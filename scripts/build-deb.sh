@@ -4,7 +4,7 @@
 #   scripts/build-deb.sh WHEEL FOLDER
 #
 # Compiled packages belong to one version of Python, so each Debian release has a package
-# of its own: scripts/build-in-root.sh builds it in a root of that release.
+# of its own: scripts/build-deb-for.sh builds it in a root of that release.
 # PYTHON=/usr/bin/python3 needs pip or ensurepip. SOURCE_DATE_EPOCH is that of the commit.
 set -eu
 
