@@ -6,6 +6,7 @@ import asyncio
 import errno
 import resource
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -172,7 +173,11 @@ async def _listen(
         if certificates.context is not None:
             return [TlsListener(copy, connect, certificates, limiter)]
         if copy.family == socket.AF_UNIX:
-            return [await loop.create_unix_server(connect, sock=copy)]
+            # From Python 3.13 on, the path would be deleted, which belongs to systemd.
+            options: Any = (
+                {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+            )
+            return [await loop.create_unix_server(connect, sock=copy, **options)]
         return [await loop.create_server(connect, sock=copy)]
     if certificates.context is None:
         return [await loop.create_server(connect, bind.host, bind.port)]
