@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import platform
 import ssl
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from ipaddress import ip_address
 from pathlib import Path
@@ -27,7 +28,7 @@ log = structlog.get_logger()
 
 
 class TLSError(Exception):
-    """A certificate or key cannot be used; *key* is the setting with its path."""
+    """A certificate, a key or another setting cannot be used; *key* is its name."""
 
     def __init__(self, key: str, message: str) -> None:
         super().__init__(message)
@@ -66,17 +67,18 @@ class Certificates:
 
 
 def context_of(tls: TLS) -> ssl.SSLContext:
-    """Return the context for *tls*; raise TLSError for files that cannot be used."""
+    """Return the context for *tls*; raise TLSError for what cannot be used."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = VERSIONS[tls.min_version]
     context.maximum_version = VERSIONS[tls.max_version]
     context.set_alpn_protocols(["http/1.1"])
     # No CBC suites in TLS 1.2.
-    context.set_ciphers(":".join(tls.ciphers) if tls.ciphers else CIPHERS)
+    ciphers = ":".join(tls.ciphers) if tls.ciphers else CIPHERS
+    _choose("cipher_suites", context.set_ciphers, ciphers)
     if not tls.prefer_ours:
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     if tls.curve:
-        context.set_ecdh_curve(tls.curve)
+        _choose("curve_preferences", context.set_ecdh_curve, tls.curve)
     _load_chain(context, tls)
     context.verify_mode = _VERIFY[tls.client_auth]
     if tls.client_ca is not None:
@@ -86,6 +88,22 @@ def context_of(tls: TLS) -> ssl.SSLContext:
     # Trust each listed certificate, even an intermediate one.
     context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
     return context
+
+
+def _choose(key: str, choose: Callable[[str], None], value: str) -> None:
+    """Call *choose*; raise TLSError if this Python or its OpenSSL lacks *value*.
+
+    For example, Python 3.11.2 of Debian 12 lacks the curve X25519.
+    """
+    try:
+        choose(value)
+    except (ssl.SSLError, ValueError):
+        python = platform.python_version()
+        message = (
+            f"Python {python} with {ssl.OPENSSL_VERSION} does not know {value}: choose "
+            "another one, or remove the key"
+        )
+        raise TLSError(key, message) from None
 
 
 def _load_chain(context: ssl.SSLContext, tls: TLS) -> None:
