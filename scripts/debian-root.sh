@@ -36,6 +36,8 @@ make_root() {
     fi
     mkdir -p "$folder"
     tar -C "$folder" -xf "$roots/$suite.tar"
+    # Of mktemp, it would be closed to the users in it.
+    chmod 755 "$folder"
     cp -L /etc/resolv.conf /etc/hosts "$folder/etc/"
     # Of a proxy that this machine trusts.
     cp -L /etc/ssl/certs/ca-certificates.crt "$folder/etc/ssl/certs/"
