@@ -125,6 +125,10 @@ class ManualClock:
         self._add(pause=seconds)
         await self._wake()
 
+    def is_asleep(self, task: asyncio.Task[Any]) -> bool:
+        """Return True if *task* waits for a later time."""
+        return task in self._asleep()
+
     def _add(self, step: float = 0.0, pause: float = 0.0) -> None:
         before = self._jump or ClockJump(self._now, 0.0, 0.0)
         self._jump = ClockJump(self._now, before.step + step, before.pause + pause)
