@@ -13,6 +13,7 @@ from afterrun_exporter.cli import client, progress
 from afterrun_exporter.cli.check import DEFAULT_FILE
 from afterrun_exporter.cli.completion import complete_jobs
 from afterrun_exporter.cli.jobs import every
+from afterrun_exporter.cli.paths import PathType
 from afterrun_exporter.config import Config, document
 from afterrun_exporter.core.backtest import MAX_FLAGGED, changed_verdicts
 from afterrun_exporter.core.model import Job
@@ -46,7 +47,7 @@ Answer = dict[str, Any]
 @click.option(
     "--config.file",
     "config_file",
-    type=click.Path(path_type=Path),
+    type=PathType(),
     help="Without --rule: evaluate the rules of this file on every job that has run.  "
     f"[default: {DEFAULT_FILE}]",
 )

@@ -10,6 +10,7 @@ from typing import Final
 
 import click
 
+from afterrun_exporter.cli.paths import PathType
 from afterrun_exporter.cli.storage_flags import StorageFlags, storage_path_option
 from afterrun_exporter.core.plurals import plural
 from afterrun_exporter.errors import StorageError
@@ -23,7 +24,7 @@ storage_option = storage_path_option("The database file of afterrun serve.")
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=PathType())
 @storage_option
 @click.option("--force", is_flag=True, help="Overwrite FILE.")
 def backup(file: Path, storage_path: str | None, force: bool) -> None:

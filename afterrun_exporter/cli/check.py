@@ -21,6 +21,7 @@ from afterrun_exporter.cli.managed_config import (
     load_with_base,
     secret_warnings,
 )
+from afterrun_exporter.cli.paths import PathType
 from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.config import Config, Source
 from afterrun_exporter.core.deadlines import slot_after
@@ -64,11 +65,11 @@ def _moment(
 
 
 @click.command()
-@click.argument("config", required=False, type=click.Path(path_type=Path))
+@click.argument("config", required=False, type=PathType())
 @click.option(
     "--config.file",
     "config_file",
-    type=click.Path(path_type=Path),
+    type=PathType(),
     help=f"The same as CONFIG.  [default: {DEFAULT_FILE}]",
 )
 @click.option(

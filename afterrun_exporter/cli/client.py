@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode
 import click
 
 from afterrun_exporter import __version__
+from afterrun_exporter.cli.paths import PathType
 from afterrun_exporter.client.settings import find_token
 from afterrun_exporter.client.transport import NOT_JSON, NoResponseError, Transport
 from afterrun_exporter.client.urls import DEFAULT_URL, public_url
@@ -92,7 +93,7 @@ url_option = click.option(
 )
 token_option = click.option(
     "--token-file",
-    type=click.Path(dir_okay=False),
+    type=PathType(dir_okay=False, path_type=None),
     metavar="PATH",
     help="File with the token. AFTERRUN_TOKEN has the token itself.",
 )

@@ -35,6 +35,7 @@ from afterrun_exporter.cli.doctor_findings import (
     Program,
 )
 from afterrun_exporter.cli.flags import DURATION
+from afterrun_exporter.cli.paths import PathType
 from afterrun_exporter.client.settings import find_token
 from afterrun_exporter.core.plurals import plural
 from afterrun_exporter.errors import ConfigError
@@ -69,7 +70,7 @@ _WIDTH: Final = 28
 @click.option(
     "--config.file",
     "config_file",
-    type=click.Path(path_type=Path),
+    type=PathType(),
     help="The configuration of the daemon, to compare the alerting rules exactly.",
 )
 @click.option(

@@ -17,6 +17,7 @@ from afterrun_exporter.auth import endpoints
 from afterrun_exporter.auth.hosts import Hosts
 from afterrun_exporter.auth.proxies import Proxies
 from afterrun_exporter.auth.route_prefix import NO_PREFIX, RoutePrefix
+from afterrun_exporter.config import alerting_values
 from afterrun_exporter.core.model import UUID
 from afterrun_exporter.core.units import parse_duration
 from afterrun_exporter.server.passed_sockets import Bind
@@ -25,8 +26,10 @@ log = structlog.get_logger()
 
 F = TypeVar("F", bound=Callable[..., object])
 
-_TELEMETRY_PATH: Final = re.compile(r"(/[A-Za-z0-9_.~-]+)+/?")
-_ROUTE_PREFIX: Final = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9_.~%@:+-]+)*")
+_TELEMETRY_PATH: Final = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9_.~-]+)+/?")
+_ROUTE_PREFIX: Final = re.compile(
+    r"(?:/(?!\.{1,2}(?:/|$))(?:[A-Za-z0-9_.~@:+-]|%[0-9A-Fa-f]{2})+)*"
+)
 #: The first segments of the paths of all endpoints.
 _FIRST_SEGMENTS: Final = frozenset(
     path.split("/")[1]
@@ -34,17 +37,9 @@ _FIRST_SEGMENTS: Final = frozenset(
     for path in endpoint.paths
     if path.startswith("/") and path != "/"
 )
-#: Prefixes of reserved paths.
-_RESERVED: Final = (
-    "/ping",
-    "/api/",
-    "/-/",
-    "/jobs/",
-    "/static/",
-    "/badge/",
-    "/runbook",
-    *endpoints.PUSHED.paths,
-)
+#: The paths of pushes begin like the default path of the metrics.
+_METRICS: Final = "metrics"
+_PUSHES: Final = (*endpoints.PUSHED.paths, "/metrics/job")
 
 
 def grouped(
@@ -117,13 +112,45 @@ def check_open_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (MIN_FILES, hard))
 
 
+def check_all(*checks: Callable[[], object]) -> None:
+    """Call each of *checks*; raise ValueError with all problems, a line each."""
+    problems = []
+    for check in checks:
+        try:
+            check()
+        except ValueError as error:
+            problems.append(str(error))
+    if problems:
+        raise ValueError("\n".join(problems))
+
+
 def check_telemetry_path(path: str) -> None:
     """Raise ValueError if *path* is not a valid path for metrics."""
-    if not _TELEMETRY_PATH.fullmatch(path) or path.startswith(_RESERVED):
+    if not _TELEMETRY_PATH.fullmatch(path):
         raise ValueError(
-            f"--web.telemetry-path {path!r} is invalid: write it like /metrics; "
-            f"/, {', '.join(_RESERVED[:-1])} and {_RESERVED[-1]} are reserved"
+            f"--web.telemetry-path {path!r} is invalid: write it like /metrics"
         )
+    first = path.split("/")[1]
+    is_taken = first in _FIRST_SEGMENTS - {_METRICS} or path.startswith(_PUSHES)
+    if is_taken or UUID.fullmatch(first):
+        raise ValueError(
+            f"--web.telemetry-path {path!r} is among the other paths of the daemon: use "
+            "one that begins differently, such as /metrics"
+        )
+
+
+def external_url(text: str) -> str:
+    """Return the value of the flag for the external URL; "" for none.
+
+    Raises ValueError if it is invalid.
+    """
+    if not text:
+        return ""
+    try:
+        return alerting_values.external_url(text)
+    except ValueError as error:
+        hint = "; --web.route-prefix is for a path" if text.startswith("/") else ""
+        raise ValueError(f"--web.external-url: {error}{hint}") from None
 
 
 def route_prefix(flag: str | None, external_url: str, telemetry: str) -> RoutePrefix:

@@ -12,6 +12,7 @@ from afterrun_exporter import config as configs
 from afterrun_exporter.cli import progress
 from afterrun_exporter.cli.check import DEFAULT_FILE
 from afterrun_exporter.cli.managed_config import base_warnings
+from afterrun_exporter.cli.paths import PathType
 from afterrun_exporter.config import Config
 from afterrun_exporter.core.kubernetes import AlertmanagerKind, Kubernetes
 from afterrun_exporter.errors import ConfigError, GenerateError
@@ -116,14 +117,14 @@ GENERATORS: Final[Mapping[str, Callable[[Config, Path], render.Files]]] = {
 @click.option(
     "--config.file",
     "config_file",
-    type=click.Path(path_type=Path),
+    type=PathType(),
     help="The configuration, a file or a directory.  "
     f"[default: {DEFAULT_FILE}, if it exists]",
 )
 @click.option(
     "--out",
     "directory",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=PathType(file_okay=False),
     default=Path(),
     metavar="DIR",
     help="Directory for rules/, alertmanager/, grafana/ and kubernetes/.  [default: .]",

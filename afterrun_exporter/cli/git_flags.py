@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
 
-from afterrun_exporter.cli.flags import DURATION, grouped
+from afterrun_exporter.cli.flags import DURATION, check_all, grouped
+from afterrun_exporter.cli.paths import PathType
 from afterrun_exporter.git.remote import (
     USERNAME,
     Remote,
@@ -28,7 +30,7 @@ TIMEOUT: Final = 120.0
 CACHE: Final = Path("afterrun-git")
 
 _PREFIX: Final = "config.git-"
-_FILE: Final = click.Path(dir_okay=False, path_type=Path)
+_FILE: Final = PathType(dir_okay=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +63,46 @@ class GitFlags:
     def repository(self, config_file: Path | None) -> FollowedRepository | None:
         """Return the repository to follow, None if there is none.
 
-        Raises ValueError with the flag that is wrong.
+        Raises ValueError with all flags that are wrong.
         """
         if self.url is None:
-            used = [name for name in self.__slots__ if getattr(self, name) is not None]
-            if used:
-                flag = f"--{_PREFIX}{used[0].replace('_', '-')}"
-                raise ValueError(f"{flag} has no effect without --{_PREFIX}url: add it")
+            self._check_unused()
             return None
+        ref = "HEAD" if self.ref is None else self.ref
+        path = "afterrun.yml" if self.path is None else self.path
+        check_all(
+            partial(self._check_origin, config_file),
+            partial(checked_url, self.url),
+            partial(checked_ref, ref),
+            partial(checked_path, path),
+            self._check_token_file,
+            self._check_username,
+            self._check_ca_file,
+        )
+        remote = Remote(
+            url=checked_url(self.url),
+            ref=checked_ref(ref),
+            path=checked_path(path),
+            token_file=self.token_file,
+            username=USERNAME if self.username is None else self.username,
+            ca_file=self.ca_file,
+        )
+        return FollowedRepository(
+            remote, self.interval or INTERVAL, self.timeout or TIMEOUT, self.cache
+        )
+
+    def _check_unused(self) -> None:
+        used = [name for name in self.__slots__ if getattr(self, name) is not None]
+        if used:
+            raise ValueError(
+                "\n".join(
+                    f"--{_PREFIX}{name.replace('_', '-')} has no effect without "
+                    f"--{_PREFIX}url: add it"
+                    for name in used
+                )
+            )
+
+    def _check_origin(self, config_file: Path | None) -> None:
         if config_file is not None:
             raise ValueError(
                 f"--config.file and --{_PREFIX}url are two configurations: use one of "
@@ -78,27 +112,20 @@ class GitFlags:
             raise ValueError(
                 f"--{_PREFIX}url needs the program git, which is not in PATH: install it"
             )
-        remote = Remote(
-            url=checked_url(self.url),
-            ref=checked_ref("HEAD" if self.ref is None else self.ref),
-            path=checked_path("afterrun.yml" if self.path is None else self.path),
-            token_file=self.token_file,
-            username=USERNAME if self.username is None else self.username,
-            ca_file=self.ca_file,
-        )
-        if self.token_file is not None and remote.url.startswith("file:"):
+
+    def _check_token_file(self) -> None:
+        is_local = (self.url or "").startswith(("/", "file:"))
+        if self.token_file is not None and is_local:
             raise ValueError(f"--{_PREFIX}token-file has no effect with a local path")
-        if (
-            not remote.username
-            or not remote.username.isprintable()
-            or ":" in remote.username
-        ):
-            raise ValueError(f"--{_PREFIX}username {remote.username!r} is no user name")
+
+    def _check_username(self) -> None:
+        name = self.username
+        if name is not None and (not name or not name.isprintable() or ":" in name):
+            raise ValueError(f"--{_PREFIX}username {name!r} is no user name")
+
+    def _check_ca_file(self) -> None:
         if self.ca_file is not None and not self.ca_file.is_file():
             raise ValueError(f"--{_PREFIX}ca-file {str(self.ca_file)!r} is not a file")
-        return FollowedRepository(
-            remote, self.interval or INTERVAL, self.timeout or TIMEOUT, self.cache
-        )
 
 
 _OPTIONS: Final[tuple[tuple[str, Any, str], ...]] = (
@@ -120,7 +147,7 @@ _OPTIONS: Final[tuple[tuple[str, Any, str], ...]] = (
     ("ca-file", _FILE, "The certificates of the authorities to trust, in PEM."),
     (
         "cache",
-        click.Path(file_okay=False, path_type=Path),
+        PathType(file_okay=False),
         (
             "The directory for fetched commits.  [default: beside the database file, or "
             f"{CACHE} with PostgreSQL]"

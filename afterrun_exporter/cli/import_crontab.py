@@ -13,6 +13,7 @@ from afterrun_exporter.cli import crontab_files
 from afterrun_exporter.cli.crontab_files import Change
 from afterrun_exporter.cli.import_input import files_argument, read_files
 from afterrun_exporter.cli.import_output import deliver, diff, finish, output_options
+from afterrun_exporter.cli.paths import PathType
 from afterrun_exporter.cli.this_machine import (
     machine_zone,
     path_of_afterrun,
@@ -57,7 +58,7 @@ _HEADING: Final = "The lines with `afterrun exec`; --apply writes them"
 @click.option("--undo", is_flag=True, help="Restore the crontabs of the last --apply.")
 @click.option(
     "--backups",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=PathType(file_okay=False),
     metavar="DIR",
     help="Directory of backups.  [default: /var/backups/afterrun for root, else "
     "afterrun/crontabs in XDG_STATE_HOME]",

@@ -21,6 +21,7 @@ from afterrun_exporter.cli.import_input import (
     read_files,
 )
 from afterrun_exporter.cli.import_output import deliver, output_options
+from afterrun_exporter.cli.paths import PathType
 from afterrun_exporter.client.file_descriptors import read_limited
 from afterrun_exporter.client.transport import NoResponseError, Response, Transport
 from afterrun_exporter.client.urls import hidden, public_url
@@ -48,7 +49,7 @@ _VERSIONS: Final = (3, 2, 1)
 @files_argument
 @click.option(
     "--api-key-file",
-    type=click.Path(dir_okay=False),
+    type=PathType(dir_okay=False, path_type=None),
     metavar="PATH",
     help=f"File with the API key of the project. {KEY_VARIABLE} has the key itself.",
 )

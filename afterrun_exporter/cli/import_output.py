@@ -11,6 +11,7 @@ import click
 
 from afterrun_exporter.cli.atomic_file import replace_file
 from afterrun_exporter.cli.import_input import decode
+from afterrun_exporter.cli.paths import PathType
 from afterrun_exporter.config.loading import parse
 from afterrun_exporter.config.source import MAX_BYTES
 from afterrun_exporter.errors import ConfigError, Problem
@@ -35,7 +36,7 @@ def output_options(command: Command) -> Command:
     )
     into = click.option(
         "--into",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=PathType(dir_okay=False),
         metavar="FILE",
         help="Add the jobs to this afterrun.yml; what is in it stays unchanged.",
     )

@@ -15,6 +15,7 @@ from typing import BinaryIO, Final
 import click
 
 from afterrun_exporter.cli import client, progress
+from afterrun_exporter.cli.paths import PathType
 from afterrun_exporter.cli.run_checks import (
     LISTED,
     CheckedFile,
@@ -42,7 +43,7 @@ _PAGE: Final = 1000
 
 
 @click.command("runs")
-@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
+@click.argument("file", type=PathType(dir_okay=False, allow_dash=True, path_type=None))
 @click.option(
     "--format",
     "file_format",

@@ -14,6 +14,7 @@ from typing import Final
 import click
 
 from afterrun_exporter.cli import progress
+from afterrun_exporter.cli.paths import PathType
 from afterrun_exporter.cli.storage_flags import (
     FILE_VARIABLE,
     PASSWORD_FILE,
@@ -43,7 +44,7 @@ _ALTERNATIVE: Final = (
 @click.option(
     PASSWORD_FILE,
     "password_file",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=PathType(dir_okay=False),
     help=f"A file with the password for PostgreSQL; or set {FILE_VARIABLE}.",
 )
 def migrate_storage(

@@ -11,6 +11,7 @@ import click
 
 from afterrun_exporter.cli import client
 from afterrun_exporter.cli.job_filters import filters_jobs
+from afterrun_exporter.cli.paths import PathType
 from afterrun_exporter.core import period_report_html, period_report_texts
 from afterrun_exporter.core.period_reports import Report, decode_report
 
@@ -42,7 +43,7 @@ FORMATS = ("table", "json", "csv", "markdown", "html")
 )
 @click.option(
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=PathType(dir_okay=False),
     help="Write to this file instead of the terminal.",
 )
 @client.asks_daemon

@@ -8,13 +8,14 @@ from pathlib import Path
 import click
 
 from afterrun_exporter.cli.backup import storage_option, summary
+from afterrun_exporter.cli.paths import PathType
 from afterrun_exporter.cli.storage_flags import StorageFlags
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage.sqlite import backup
 
 
 @click.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=PathType(exists=True, dir_okay=False))
 @storage_option
 @click.option(
     "--force", is_flag=True, help="Replace an existing database, which is renamed."

@@ -32,7 +32,7 @@ from afterrun_exporter.cli.auto_reload import (
 from afterrun_exporter.cli.banner import ListenConfig, greet
 from afterrun_exporter.cli.configuration import Configuration, Reloader
 from afterrun_exporter.cli.database import open_database, take_over
-from afterrun_exporter.cli.flags import check_open_files, own_names, trusted
+from afterrun_exporter.cli.flags import check_all, check_open_files, own_names, trusted
 from afterrun_exporter.cli.git_flags import FollowedRepository, GitFlags, git_options
 from afterrun_exporter.cli.git_origin import newest, origin_of, polls
 from afterrun_exporter.cli.managed_config import kept_file, load_with_base, secrets_of
@@ -42,6 +42,7 @@ from afterrun_exporter.cli.memory import (
     trimming,
     tune_garbage_collection,
 )
+from afterrun_exporter.cli.paths import PathType
 from afterrun_exporter.cli.signals import Signals
 from afterrun_exporter.cli.storage_flags import StorageFlags, storage_options
 from afterrun_exporter.cli.version import build_labels
@@ -79,7 +80,7 @@ _option = partial(click.option, show_default=True)
 @click.option(
     "--config.file",
     "config_file",
-    type=click.Path(path_type=Path),
+    type=PathType(),
     help="Path of afterrun.yml, or of a directory of *.yml files; without it, every job "
     "registers with its first ping.",
 )
@@ -96,14 +97,14 @@ _option = partial(click.option, show_default=True)
 @_option(
     "--log.level",
     "log_level",
-    type=click.Choice(logs.LEVELS),
+    type=click.Choice(logs.LEVELS, case_sensitive=False),
     default="info",
     help="Lowest level of messages in the log.",
 )
 @_option(
     "--log.format",
     "log_format",
-    type=click.Choice(logs.FORMATS),
+    type=click.Choice(logs.FORMATS, case_sensitive=False),
     default="logfmt",
     help="Format of the log.",
 )
@@ -120,13 +121,16 @@ def serve(
     """Receive pings, evaluate runs, expose metrics."""
     logs.configure(log_level, log_format)
     try:
-        binds = web_flags.binds()
-        location = storage.location()
-        storage.log_precedence()
-        repository = git_flags.repository(config_file)
-        auto_reload_flags.check(
-            has_configuration=config_file is not None or repository is not None
+        has_configuration = config_file is not None or git_flags.url is not None
+        check_all(
+            web_flags.check,
+            storage.location,
+            partial(git_flags.repository, config_file),
+            partial(auto_reload_flags.check, has_configuration=has_configuration),
         )
+        location, repository = storage.location(), git_flags.repository(config_file)
+        binds = web_flags.binds()
+        storage.log_precedence()
         if config_check:
             _check(config_file, repository, web_flags.config_file)
             return
@@ -160,7 +164,8 @@ def serve(
             click.echo(line, err=True)
         sys.exit(1)
     except (AfterRunError, ValueError) as error:
-        click.echo(f"afterrun: {error}", err=True)
+        for line in str(error).splitlines():
+            click.echo(f"afterrun: {line}", err=True)
         sys.exit(1)
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "new thread" not in str(error):

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 import click
 import structlog
 
+from afterrun_exporter.cli.paths import PathType
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage.location import (
     DatabaseUrl,
@@ -43,7 +44,7 @@ def storage_options(command: F) -> F:
     decorated: Any = click.option(
         PASSWORD_FILE,
         "password_file",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=PathType(dir_okay=False),
         help="A file with the password for PostgreSQL, read at each connection; or "
         f"set {FILE_VARIABLE}.",
     )(collected)

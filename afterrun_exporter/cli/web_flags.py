@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,23 +15,31 @@ from afterrun_exporter.app import WebOptions
 from afterrun_exporter.cli.flags import (
     DELAY,
     DURATION,
+    check_all,
     check_telemetry_path,
+    external_url,
     grouped,
     route_prefix,
+    trusted,
 )
+from afterrun_exporter.cli.paths import PathType
 from afterrun_exporter.conventions import DEFAULT_PORT
 from afterrun_exporter.server import addresses
 from afterrun_exporter.server.connection_limits import Limits
 from afterrun_exporter.server.listen import STOP_SECONDS
+from afterrun_exporter.server.passed_sockets import FLAG as SYSTEMD_SOCKET
 from afterrun_exporter.server.passed_sockets import Bind
 
 F = TypeVar("F", bound=Callable[..., object])
+
+_LISTEN: Final = f":{DEFAULT_PORT}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebFlags:
     """The values of the flags."""
 
+    #: Empty for the default.
     listen: tuple[str, ...]
     systemd_socket: bool
     telemetry_path: str
@@ -55,16 +64,38 @@ class WebFlags:
         """True for the metrics of the process and of Python."""
         return not self.exporter_metrics_off
 
+    def check(self) -> None:
+        """Raise ValueError with all problems of the flags."""
+        check_all(
+            partial(check_telemetry_path, self.telemetry_path),
+            partial(external_url, self.external_url),
+            # The one that follows from a URL is valid.
+            partial(route_prefix, self.route_prefix, "", self.telemetry_path),
+            *(partial(trusted, [network]) for network in self.proxies),
+            *(partial(addresses.parse, address) for address in self.listen),
+            self._check_listen,
+        )
+
+    def _check_listen(self) -> None:
+        if self.systemd_socket and self.listen:
+            raise ValueError(
+                f"--web.listen-address has no effect with {SYSTEMD_SOCKET}: remove one of "
+                "them"
+            )
+        for address, number in Counter(self.listen).items():
+            if number > 1 and not address.endswith(":0"):
+                raise ValueError(
+                    f"--web.listen-address {address!r} is there {number} times: once is "
+                    "enough"
+                )
+
     def binds(self) -> Sequence[Bind]:
-        """Return the addresses to listen on; raise ValueError if a flag is invalid."""
-        check_telemetry_path(self.telemetry_path)
-        # The one that follows from a URL is valid.
-        route_prefix(self.route_prefix, "", self.telemetry_path)
-        return [addresses.parse(address) for address in self.listen]
+        """Return the addresses to listen on; raise ValueError if one is invalid."""
+        return [addresses.parse(address) for address in self.listen or (_LISTEN,)]
 
     def options(self, configured_url: str) -> WebOptions:
         """Return the options; *configured_url* is the external URL of afterrun.yml."""
-        url = self.external_url or configured_url
+        url = external_url(self.external_url) or configured_url
         return WebOptions(
             telemetry_path=self.telemetry_path,
             external_url=url,
@@ -81,11 +112,11 @@ _OPTIONS: Final[tuple[Any, ...]] = (
         "--web.listen-address",
         "web_listen",
         multiple=True,
-        default=(f":{DEFAULT_PORT}",),
+        show_default=_LISTEN,
         help="HOST:PORT or :PORT to listen on; may be repeated.",
     ),
     click.option(
-        "--web.systemd-socket/--no-web.systemd-socket",
+        f"{SYSTEMD_SOCKET}/--no-web.systemd-socket",
         "web_systemd_socket",
         default=False,
         help="Listen on the sockets that systemd passes, instead of addresses.  "
@@ -113,7 +144,7 @@ _OPTIONS: Final[tuple[Any, ...]] = (
     click.option(
         "--web.config.file",
         "web_config_file",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=PathType(dir_okay=False),
         help="TLS, users and headers, in the format of Prometheus exporters.",
     ),
     click.option(

@@ -185,6 +185,14 @@ def _external_url(text: str) -> str:
     return text
 
 
+def external_url(text: str) -> str:
+    """Return the URL of the daemon for people, without a slash at its end.
+
+    Raises ValueError if it is invalid.
+    """
+    return _external_url(_base_url(_url(text)))
+
+
 def _shown_url(text: str) -> str:
     if any(mark in text for mark in "?#"):
         raise ValueError(

@@ -14,7 +14,7 @@ from afterrun_exporter.core.scrape_shards import Shard, parse_shard
 from afterrun_exporter.engine.pushed_metrics import PushedMetrics
 from afterrun_exporter.errors import RequestError
 from afterrun_exporter.exposition.compression import gzipped, pack
-from afterrun_exporter.exposition.formats import TEXT, negotiate
+from afterrun_exporter.exposition.formats import TEXT, accepts_gzip, negotiate
 from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.exposition.snapshot import blocks
 
@@ -39,15 +39,14 @@ def metrics(exposition: Exposition, max_requests: int) -> Handler:
             return web.Response(status=503, text=text)
         scraping += 1
         try:
-            accept = ",".join(request.headers.getall(hdrs.ACCEPT, ()))
-            content_type, is_openmetrics = negotiate(accept)
+            content_type, is_openmetrics = negotiate(_joined(request, hdrs.ACCEPT))
             page = await exposition.scrape(
                 shard,
                 families and frozenset(families),
                 is_openmetrics=is_openmetrics,
             )
             response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: content_type})
-            if "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, ""):
+            if accepts_gzip(_joined(request, hdrs.ACCEPT_ENCODING)):
                 response.headers[hdrs.CONTENT_ENCODING] = "gzip"
                 pieces = await page.compressed()
             else:
@@ -72,13 +71,18 @@ def pushed_again(pushed: PushedMetrics) -> Handler:
         page = pushed.page()
         response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: TEXT})
         pieces = [page]
-        if "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, ""):
+        if accepts_gzip(_joined(request, hdrs.ACCEPT_ENCODING)):
             response.headers[hdrs.CONTENT_ENCODING] = "gzip"
             pieces = gzipped(await asyncio.to_thread(pack, [page]), b"")
         await _send(request, response, pieces)
         return response
 
     return handle
+
+
+def _joined(request: web.Request, header: str) -> str:
+    """Return all values of *header* as one."""
+    return ",".join(request.headers.getall(header, ()))
 
 
 def _shard(request: web.Request) -> Shard:

@@ -39,7 +39,7 @@ class Format(NamedTuple):
 
 
 class _MediaRange(NamedTuple):
-    """A part of an Accept header."""
+    """A part of an Accept header, or of Accept-Encoding."""
 
     type: str
     parameters: Mapping[str, str]
@@ -55,6 +55,15 @@ def negotiate(accept: str) -> Format:
     ranges = [one for one in _ranges(accept) if one.quality > 0]
     ranges.sort(key=lambda one: (-one.quality, "*" in one.type))
     return next(_formats(ranges), Format())
+
+
+@lru_cache(64)
+def accepts_gzip(accept_encoding: str) -> bool:
+    """Return True if the client accepts responses that are compressed with gzip."""
+    return any(
+        one.type in {"gzip", "x-gzip"} and one.quality > 0
+        for one in _ranges(accept_encoding)
+    )
 
 
 def _formats(ranges: Iterable[_MediaRange]) -> Iterator[Format]:

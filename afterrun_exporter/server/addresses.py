@@ -8,7 +8,7 @@ from typing import Final
 
 from afterrun_exporter.auth.hosts import is_loopback
 
-_ADDRESS: Final = re.compile(r"(?:\[([0-9A-Fa-f:.%\w]+)\]|([^:\[\]]*)):(\d{1,5})")
+_ADDRESS: Final = re.compile(r"(?:\[([0-9A-Fa-f:.%\w]+)\]|([^:\[\]]*)):([0-9]{1,5})")
 
 
 @dataclass(frozen=True, slots=True)

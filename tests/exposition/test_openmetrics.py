@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families as text_fami
 from afterrun_exporter import conventions as names
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.exposition.families import FAMILIES
-from afterrun_exporter.exposition.formats import TEXT, negotiate
+from afterrun_exporter.exposition.formats import TEXT, accepts_gzip, negotiate
 from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.exposition.self_metrics import SelfMetrics
 from tests.core.jobs import BACKUP, at
@@ -86,6 +86,27 @@ def test_the_client_gets_the_format_that_it_prefers() -> None:
     chosen = {accept: negotiate(accept).content_type for accept, _ in ACCEPTED}
 
     assert chosen == dict(ACCEPTED)
+
+
+ENCODINGS = {
+    "": False,
+    "identity": False,
+    "*": False,
+    "gzip": True,
+    "GZip;Q=0.1": True,
+    "x-gzip": True,
+    "deflate, gzip;q=1.0, *;q=0.5": True,
+    # What the client refuses.
+    "gzip;q=0": False,
+    "gzip; q=0.000": False,
+    "gzip;q=none": False,
+    "identity;q=1, gzip;q=0": False,
+    "br, notgzip": False,
+}
+
+
+def test_gzip_is_for_clients_that_accept_it() -> None:
+    assert {value: accepts_gzip(value) for value in ENCODINGS} == ENCODINGS
 
 
 parts = st.sampled_from(
