@@ -45,7 +45,7 @@ test: system-packages $(DEV) $(CLIENTS) lint types ## Check format, lint and typ
 	@$(BIN)/python -m tests.compat --python 3.14
 
 .PHONY: compat
-compat: system-packages $(DEV) $(CLIENTS) ## Run tests with each supported Prometheus, Alertmanager and Python (half an hour)
+compat: system-packages $(DEV) $(CLIENTS) ## Run tests with each supported Prometheus, Alertmanager, PostgreSQL and Python (an hour)
 	@$(BIN)/python -m tests.compat
 
 .PHONY: test-under-load

@@ -24,6 +24,9 @@ import pytest
 from tests.e2e.network import LOOPBACK, PATIENCE, free_port, listens, wait_for
 from tests.e2e.processes import LAST_LINES, installed
 
+#: An environment variable: a folder with programs of another version.
+PROGRAMS: Final = "AFTERRUN_TEST_POSTGRES"
+
 #: Where Debian puts the programs, which are not on PATH; one folder for each version.
 DEBIAN: Final = Path("/usr/lib/postgresql")
 
@@ -57,7 +60,12 @@ rm -rf "$1" || rm -rf "$1"
 
 
 def program(name: str) -> str:
-    """Return the path of a program of PostgreSQL, of the newest version."""
+    """Return the path of a program of PostgreSQL.
+
+    From the folder in the variable `PROGRAMS`, or else the newest of Debian.
+    """
+    if folder := os.environ.get(PROGRAMS):
+        return str(Path(folder) / name)
     versions = sorted(DEBIAN.glob(f"*/bin/{name}"), key=lambda path: int(path.parts[4]))
     return str(versions[-1]) if versions else installed(name)
 
@@ -228,11 +236,14 @@ class Server(_Program):
             "listen_addresses": LOOPBACK,
             "port": str(self.port),
             "unix_socket_directories": str(self.folder),
-            # A server with many databases that was killed is ready sooner.
-            "recovery_init_sync_method": "syncfs",
+            # The default since PostgreSQL 14.
+            "password_encryption": "scram-sha-256",
             # What a synchronous primary knows a standby by.
             "cluster_name": self.name,
         }
+        if int((self.data / "PG_VERSION").read_text()) >= 14:
+            # A server with many databases that was killed is ready sooner.
+            settings["recovery_init_sync_method"] = "syncfs"
         options = [f"--{name}={value}" for name, value in settings.items()]
         self._start([program("postgres"), "-D", self.data, *options], self._is_ready)
 

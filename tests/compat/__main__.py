@@ -1,6 +1,6 @@
-"""Run tests with every supported version of Prometheus, Alertmanager and Python.
+"""Run tests with every supported version of the programs that AfterRun depends on.
 
-python -m tests.compat [--suite SUITE ...] [--python VERSION ...]
+python -m tests.compat [--suite SUITE ...] [--postgres VERSION ...] [--python VERSION ...]
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Final
 from tests.compat.debian import CACHE, DownloadError, Suite
 from tests.compat.pythons import ROOT, SUITES, environment, interpreter
 from tests.compat.results import counts, table
+from tests.postgres import PROGRAMS as PROGRAMS_VARIABLE
 
 #: Tests that depend on Prometheus, Alertmanager and their tools.
 PARTS: Final = {
@@ -47,6 +48,20 @@ OTHERS: Final = (
 #: The oldest first; each has a release series of Prometheus and one of Alertmanager.
 PROGRAMS: Final = ("bookworm", "trixie", "forky")
 
+#: Each supported version of PostgreSQL, and the suite of Debian that has it.
+POSTGRES: Final = {"13": "bullseye", "15": "bookworm", "17": "trixie", "18": "forky"}
+#: Tests that depend on it.
+STORAGE: Final = {
+    "storage": ["tests/storage/postgres", "tests/storage/test_store.py"],
+    "replicas": [
+        "tests/e2e/replicas/test_killed.py",
+        "tests/e2e/replicas/test_migrated_storage.py",
+        "tests/e2e/replicas/test_pooler.py",
+        "tests/e2e/replicas/test_promotion.py",
+        "tests/e2e/replicas/test_two_replicas.py",
+    ],
+}
+
 #: As in the Makefile.
 AT_ONCE: Final = ("--dist=loadfile", "--no-loadscope-reorder")
 UNIT: Final = (
@@ -64,14 +79,16 @@ def main() -> int:
     add(
         "--suite", nargs="*", choices=PROGRAMS, help="Prometheus and Alertmanager of it"
     )
+    add("--postgres", nargs="*", choices=POSTGRES, metavar="VERSION", help="storage")
     add("--python", nargs="*", choices=SUITES, metavar="VERSION", help="the unit tests")
     arguments = parser.parse_args()
-    suites, pythons = arguments.suite, arguments.python
-    if suites is None and pythons is None:
-        suites, pythons = PROGRAMS, SUITES
+    chosen = arguments.suite, arguments.postgres, arguments.python
+    if all(one is None for one in chosen):
+        chosen = PROGRAMS, [*POSTGRES], [*SUITES]
     tables: list[list[Row]] = []
     failed = False
-    for names, check in ((suites, _programs), (pythons, _python)):
+    checks = (_programs, _postgres, _python)
+    for names, check in zip(chosen, checks, strict=True):
         rows = []
         for name in names or ():
             try:
@@ -101,6 +118,21 @@ def _programs(name: str) -> tuple[Row, bool]:
     options = ("--numprocesses=4", *AT_ONCE, *ignored, *tests)
     results, passed = _pytest(
         Path(sys.executable), name, PARTS, options, {"PATH": path}
+    )
+    return {**row, **results}, passed
+
+
+def _postgres(version: str) -> tuple[Row, bool]:
+    """Run the tests of storage with a version of PostgreSQL."""
+    programs = Suite(POSTGRES[version]).postgres(version)
+    words = _output(programs / "postgres", "--version").split()
+    row = {"PostgreSQL": words[words.index("(PostgreSQL)") + 1]}
+    print(f"## PostgreSQL {', '.join(row.values())}", flush=True)
+    tests = [path for paths in STORAGE.values() for path in paths]
+    options = ("--numprocesses=4", *AT_ONCE, *tests)
+    environ = {PROGRAMS_VARIABLE: str(programs)}
+    results, passed = _pytest(
+        Path(sys.executable), f"postgres{version}", STORAGE, options, environ
     )
     return {**row, **results}, passed
 

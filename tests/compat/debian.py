@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,6 +23,8 @@ PROGRAMS: Final = (
     *("prometheus", "promtool", "prometheus-alertmanager", "amtool"),
     "prometheus-pushgateway",
 )
+#: Programs of PostgreSQL that the tests run.
+POSTGRES: Final = ("postgres", "initdb", "psql", "pg_basebackup")
 #: What extension modules of Python need.
 LIBRARIES: Final = ("libstdc++6",)
 
@@ -67,30 +70,49 @@ class Suite:
         return programs
 
     def python(self, version: str) -> Path:
-        """Return the interpreter of *version*, with the libraries of the suite.
+        """Return the interpreter of *version*, with the libraries of the suite."""
+        python = f"usr/bin/python{version}"
+        return self._complete(f"python{version}", LIBRARIES, [python])[0]
 
-        The machine's may be older, so the interpreter is changed to find its own.
+    def postgres(self, version: str) -> Path:
+        """Return the folder of the programs of PostgreSQL *version*."""
+        folder = f"usr/lib/postgresql/{version}/bin"
+        paths = [f"{folder}/{program}" for program in POSTGRES]
+        programs = self._complete(f"postgresql-{version}", (), paths)[0].parent
+        # LLVM would use the machine's libraries; without it, nothing is compiled.
+        (programs.parent / "lib" / "llvmjit.so").unlink(missing_ok=True)
+        return programs
+
+    def _complete(
+        self, package: str, libraries: Sequence[str], paths: Sequence[str]
+    ) -> list[Path]:
+        """Return the programs at *paths* of a package, with the libraries of the suite.
+
+        The machine's may be older, so the programs are changed to find their own.
         """
-        ready = self.folder / f"python{version}.ready"
-        python = self.root / f"usr/bin/python{version}"
+        ready = self.folder / f"{package}.ready"
+        programs = [self.root / path for path in paths]
         if not ready.exists():
             self._update()
-            packages = (f"python{version}", *LIBRARIES)
-            self._apt("install", "--download-only", "--yes", *packages)
+            self._apt("install", "--download-only", "--yes", package, *libraries)
             self._unpack(self.folder / "cache/archives")
-            loader = next(
-                path
-                for path in self.root.rglob("ld-linux*.so.*")
-                if not path.is_symlink()
+            loader = next(self.root.glob("lib/*-linux-gnu*/ld-linux*.so.*"), None)
+            loader = loader or next(
+                self.root.glob("usr/lib/*-linux-gnu*/ld-linux*.so.*")
             )
-            name = loader.parent.name
-            libraries = f"{self.root}/lib/{name}:{self.root}/usr/lib/{name}"
-            _run("patchelf", "--set-interpreter", str(loader), str(python))
-            # Unlike a RUNPATH, an RPATH also applies to what libraries need.
-            rpath = ("--force-rpath", "--set-rpath", libraries)
-            _run("patchelf", *rpath, str(python))
+            for program in programs:
+                self._bind(program, loader)
             ready.touch()
-        return python
+        return programs
+
+    def _bind(self, program: Path, loader: Path) -> None:
+        """Have *program* use *loader* and the libraries of this root."""
+        name = loader.parent.name
+        libraries = f"{self.root}/lib/{name}:{self.root}/usr/lib/{name}"
+        _run("patchelf", "--set-interpreter", str(loader), str(program))
+        # Unlike a RUNPATH, an RPATH also applies to what libraries need.
+        rpath = ("--force-rpath", "--set-rpath", libraries)
+        _run("patchelf", *rpath, str(program))
 
     def _update(self) -> None:
         """Download the lists of the suite, unless they are up to date."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-from tests.compat.__main__ import OTHERS, PARTS
+from tests.compat.__main__ import OTHERS, PARTS, POSTGRES, STORAGE
 from tests.compat.pythons import ROOT, SUITES
 from tests.compat.results import counts, table
 
@@ -36,8 +36,17 @@ def test_the_versions_of_python_are_tested_documented_and_declared() -> None:
     assert f"--python {declared[-1]}" in (ROOT / "Makefile").read_text("utf-8")
 
 
+def test_the_versions_of_postgresql_are_documented() -> None:
+    operations = (ROOT / "docs/operations.md").read_text("utf-8")
+    set_up = (ROOT / "docs/postgres.md").read_text("utf-8")
+
+    assert f"| PostgreSQL | {', '.join(POSTGRES)} |" in operations
+    assert f"PostgreSQL {next(iter(POSTGRES))} or later" in set_up
+
+
 def test_each_part_is_there() -> None:
-    paths = [path for part in PARTS.values() for path in part]
+    parts = (*PARTS.values(), *STORAGE.values())
+    paths = [path for part in parts for path in part]
 
     assert [path for path in (*paths, *OTHERS) if not (ROOT / path).exists()] == []
 

@@ -178,6 +178,8 @@ async def test_a_database_that_is_not_utf_8_is_refused(postgres: Database) -> No
 
 async def test_a_user_who_may_not_create_tables_is_told(postgres: Database) -> None:
     postgres.server.psql(f"ALTER DATABASE {postgres.name} OWNER TO postgres")
+    # As it is since PostgreSQL 15.
+    postgres.server.psql("REVOKE CREATE ON SCHEMA public FROM PUBLIC", postgres.name)
 
     reason = await refusal(postgres.url)
 

@@ -206,10 +206,13 @@ async def test_a_dropped_partition_leaves_the_others_unread(
 
     write = Writing(cast("asyncpg.Connection", Unplanned(explaining)))
     pruned = await pruning.prune_runs(write, newest, (TODAY - 2) * DAY, 10_000)
-    await explaining._connection.execute("SELECT pg_stat_force_next_flush()")
 
     assert pruned == 2 * 100 * JOBS
     assert explaining.whole_tables() <= {partitions.name_of(TODAY - 3)}
+    if int(postgres.psql("SHOW server_version_num")) < 150_000:
+        # Its counters are late, and cannot be flushed.
+        return
+    await explaining._connection.execute("SELECT pg_stat_force_next_flush()")
     assert (
         postgres.psql(
             "SELECT count(*) FROM pg_stat_user_tables "
