@@ -1,4 +1,4 @@
-"""The Helm chart: what it does with its values, and which ones it refuses."""
+"""The Helm chart: what it does with its values. Refused ones: test_refused_values.py."""
 
 from __future__ import annotations
 
@@ -18,13 +18,11 @@ from tests.rulegen.kubernetes.objects import configured
 from .rendering import (
     CHART,
     POSTGRES,
-    URL,
     charted,
     container,
     files,
     of_kind,
     pod,
-    refusal,
     workload,
 )
 from .value_sets import VALUES
@@ -32,114 +30,6 @@ from .value_sets import VALUES
 pytestmark = pytest.mark.thorough
 
 _TLS = {"configSecret": "web", "tls": True}
-
-#: Values that cannot work, and a part of the error for each problem.
-REFUSED: list[tuple[dict[str, Any], list[str]]] = [
-    ({"replicas": 2}, ["replicas is 2", "storage.type=postgres"]),
-    ({"storage": {"type": "postgres"}}, ["storage.postgres.url is missing"]),
-    ({"storage": {"postgres": {"url": URL}}}, ["set storage.type=postgres"]),
-    (
-        {"storage": {"type": "postgres", "postgres": {"url": URL, "urlSecret": "x"}}},
-        ["storage.postgres.url and storage.postgres.urlSecret exclude each other"],
-    ),
-    (
-        {"extraEnv": [{"name": "AFTERRUN_STORAGE_URL", "value": URL}]},
-        ["extraEnv: the chart sets AFTERRUN_STORAGE_URL"],
-    ),
-    ({"storage": {"postgres": {"passwordSecret": "x"}}}, ["storage.type=postgres"]),
-    (
-        {"storage": {"type": "postgres", "postgres": {"url": "mysql://a/b"}}},
-        ["does not begin with postgresql://"],
-    ),
-    (
-        {"storage": {"type": "postgres", "postgres": {"url": "postgresql://a:b@c/d"}}},
-        ["has a password", "passwordSecret"],
-    ),
-    (
-        {
-            "storage": {
-                "type": "postgres",
-                "postgres": {"url": "postgresql://a@c/d?password=b"},
-            }
-        },
-        ["has a password"],
-    ),
-    ({**POSTGRES, "persistence": {"existingClaim": "x"}}, ["is for SQLite"]),
-    (
-        {"persistence": {"existingClaim": "x", "enabled": False}},
-        ["persistence.enabled is false"],
-    ),
-    ({"strategy": {"type": "Recreate"}}, ["strategy is for a Deployment"]),
-    (
-        {
-            "persistence": {"existingClaim": "x"},
-            "strategy": {"type": "RollingUpdate"},
-        },
-        ["second daemon"],
-    ),
-    (
-        {"config": {"content": "jobs: {}", "git": {"url": "https://git.example/x"}}},
-        ["config.content and config.git.url exclude each other"],
-    ),
-    (
-        {"config": {"content": "jobs: {}", "existingConfigMap": "x"}},
-        ["config.content and config.existingConfigMap exclude each other"],
-    ),
-    ({"config": {"git": {"tokenSecret": "x"}}}, ["needs config.git.url"]),
-    (
-        {"config": {"git": {"url": "https://me:pw@git.example/x"}}},
-        ["config.git.url has a user or a password"],
-    ),
-    ({"web": {"tls": True}}, ["web.tls needs web.configSecret"]),
-    (
-        {"web": {"shutdownDelaySeconds": 25}},
-        ["terminationGracePeriodSeconds is 30", "up to 33 seconds", "at least 35"],
-    ),
-    ({"ingress": {"enabled": True}}, ["ingress.hosts is empty"]),
-    ({"httpRoute": {"enabled": True}}, ["httpRoute.parentRefs is empty"]),
-    ({"extraArgs": ["--storage.path=x"]}, ["--storage.path", "under storage"]),
-    ({"extraArgs": ["--log.level", "--x"]}, ["--log.level", "under log"]),
-    ({"extraArgs": ["--web.listen-address=:1"]}, ["--web.listen-address"]),
-    (
-        {"commonLabels": {"app.kubernetes.io/name": "x"}},
-        ["commonLabels: app.kubernetes.io/name selects the pods"],
-    ),
-    ({"podLabels": {"app.kubernetes.io/instance": "x"}}, ["podLabels: "]),
-    ({"fullnameOverride": "x" * 53}, ["at most 52 characters"]),
-    ({"fullnameOverride": "1st"}, ["must begin with a letter"]),
-    # By the schema.
-    ({"replica": 1}, ["replica"]),
-    ({"persistence": {"accessMode": "ReadWriteMany"}}, ["/persistence/accessMode"]),
-    ({"storage": {"type": "mysql"}}, ["/storage/type"]),
-    ({"replicas": "2"}, ["/replicas"]),
-    ({"replicas": -1}, ["/replicas"]),
-    ({"image": {"tag": 17}}, ["/image/tag"]),
-    ({"image": {"repository": "Afterrun"}}, ["/image/repository"]),
-    ({"extraArgs": ["serve"]}, ["/extraArgs/0"]),
-    ({"podLabels": {"x": True}}, ["/podLabels/x"]),
-    ({"config": {"content": {"jobs": {}}}}, ["/config/content"]),
-]
-
-
-def test_values_that_cannot_work_are_refused_with_the_way_out() -> None:
-    for values, parts in REFUSED:
-        error = refusal(values)
-        for part in parts:
-            assert part in error, f"{values}: {error or 'accepted'}"
-
-
-def test_all_problems_are_reported_at_once() -> None:
-    values = {"replicas": 2, "web": {"tls": True}, "ingress": {"enabled": True}}
-
-    assert refusal(values).count("\n  - ") == 3
-
-
-def test_passwords_are_not_in_the_error() -> None:
-    url = "postgresql://a:geheim@c/d"
-    error = refusal({"storage": {"type": "postgres", "postgres": {"url": url}}})
-
-    assert error
-    assert "geheim" not in error
 
 
 def test_the_linter_has_nothing_against_it() -> None:
@@ -218,6 +108,7 @@ def test_its_service_monitor_is_the_one_that_is_generated() -> None:
             "enabled": True,
             "interval": "15s",
             "tokenSecret": "afterrun-token",
+            "tlsConfig": {"serverName": "afterrun.example"},
         },
         "web": _TLS,
     }
@@ -235,7 +126,10 @@ kubernetes:
     generated = scrape(config.kubernetes, {"job": "afterrun"})["spec"]
     rendered = of_kind(charted(values), "ServiceMonitor")["spec"]
 
-    assert rendered["endpoints"] == generated["endpoints"]
+    (endpoint,) = rendered["endpoints"]
+    # The configuration has no settings for certificates.
+    assert endpoint.pop("tlsConfig") == {"serverName": "afterrun.example"}
+    assert [endpoint] == generated["endpoints"]
     wanted = generated["selector"]["matchLabels"].items()
     assert wanted <= rendered["selector"]["matchLabels"].items()
 
@@ -257,6 +151,52 @@ def test_probes_follow_tls() -> None:
         each = container(charted({"web": web}))
         for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
             assert each[probe]["httpGet"].get("scheme", "HTTP") == scheme
+
+
+def test_everything_follows_the_prefix() -> None:
+    values = VALUES["a prefix"]
+    prefix = values["web"]["routePrefix"]
+    objects = charted(values)
+    each = container(objects)
+
+    assert f"--web.route-prefix={prefix}" in each["args"]
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        assert each[probe]["httpGet"]["path"].startswith(f"{prefix}/-/")
+    (endpoint,) = of_kind(objects, "ServiceMonitor")["spec"]["endpoints"]
+    assert endpoint["path"] == f"{prefix}/metrics"
+    test = of_kind(objects, "Pod")["spec"]["containers"][0]["command"]
+    assert test[-1].endswith(f":10707{prefix}/-/ready")
+    (rule,) = of_kind(objects, "Ingress")["spec"]["rules"]
+    assert [one["path"] for one in rule["http"]["paths"]] == [prefix]
+    (rule,) = of_kind(objects, "HTTPRoute")["spec"]["rules"]
+    assert rule["matches"][0]["path"]["value"] == prefix
+    assert f"http://afterrun.batch:10707{prefix}\n" in files(values)["NOTES.txt"]
+
+
+@pytest.mark.parametrize(
+    ("url", "ports"),
+    [
+        ("https://git.example:8443/jobs.git", ["8443"]),
+        ("http://git.example", ["80"]),
+        ("https://git.example/jobs:1", []),
+        ("postgresql://a@[::1]:6432,b,c:5433/d?options=x:7", ["6432", "5433"]),
+        ("postgresql:///afterrun?host=/run/postgresql", []),
+    ],
+)
+def test_the_notes_name_ports_that_the_network_policy_closes(
+    url: str, ports: list[str]
+) -> None:
+    if url.startswith("postgresql:"):
+        values: dict[str, Any] = {
+            "storage": {"type": "postgres", "postgres": {"url": url}}
+        }
+    else:
+        values = {"config": {"git": {"url": url}}}
+    notes = files(values)["NOTES.txt"]
+
+    assert re.findall(r"WARNING: port (\d+) of", notes) == ports
+    values["networkPolicy"] = {"enabled": False}
+    assert "WARNING" not in files(values)["NOTES.txt"]
 
 
 def test_the_claim_of_a_stateful_set_can_be_used_by_the_deployment() -> None:
@@ -283,7 +223,7 @@ def test_the_notes_name_the_address_and_what_is_missing() -> None:
         "persistence": {"enabled": False},
         "web": _TLS,
         "config": {"content": "jobs: {}"},
-        "serviceMonitor": {"enabled": True},
+        "serviceMonitor": {"enabled": True, "tlsConfig": {"serverName": "x"}},
     }
     notes = files(values)["NOTES.txt"]
     assert "https://afterrun.batch:10707" in notes

@@ -35,7 +35,7 @@ from .value_sets import VALUES
 pytestmark = pytest.mark.thorough
 
 #: The oldest and the newest one that the chart supports and there is a schema of.
-VERSIONS: Final = ("1.25", kubernetes_validate.latest_version())
+VERSIONS: Final = ("1.26", kubernetes_validate.latest_version())
 #: Groups whose schemas are not those of Kubernetes itself.
 CUSTOM: Final = ("monitoring.coreos.com/", "gateway.networking.k8s.io/")
 
@@ -172,7 +172,7 @@ def test_every_mount_has_a_volume_and_none_is_by_sub_path(
     # Files that the daemon is given are below a mount.
     for argument in container(objects)["args"]:
         flag, _, path = argument.partition("=")
-        if path.startswith("/") and "git-path" not in flag:
+        if path.startswith("/") and not flag.endswith(("git-path", "-prefix")):
             assert any(path.startswith(one["mountPath"]) for one in mounts), argument
 
 

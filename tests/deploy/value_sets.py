@@ -49,6 +49,12 @@ VALUES: Final[dict[str, dict[str, Any]]] = {
     },
     "TLS, and a ServiceMonitor": _TLS,
     "TLS with PostgreSQL": {**POSTGRES, **_TLS},
+    "a prefix": {
+        "web": {"routePrefix": "/tools/afterrun"},
+        "ingress": {"enabled": True, "hosts": ["tools.example"]},
+        "httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}]},
+        "serviceMonitor": {"enabled": True},
+    },
     "a claim of one's own": {"persistence": {"existingClaim": "data-afterrun-0"}},
     "no volume": {"persistence": {"enabled": False}},
     "another volume": {
@@ -65,7 +71,8 @@ VALUES: Final[dict[str, dict[str, Any]]] = {
             "enabled": True,
             "className": "nginx",
             "annotations": {"cert-manager.io/cluster-issuer": "letsencrypt"},
-            "hosts": ["afterrun.example", "jobs.example"],
+            "hosts": ["afterrun.example", "*.jobs.example"],
+            "path": "/afterrun",
             "tls": [{"secretName": "afterrun-tls", "hosts": ["afterrun.example"]}],
         },
         "web": {"trustedProxies": ["10.0.0.0/8", "fd00::/8"]},

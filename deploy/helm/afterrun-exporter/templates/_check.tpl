@@ -59,6 +59,12 @@
 {{- $problems = append $problems (printf "terminationGracePeriodSeconds is %d, and a stop takes up to %d seconds (web.shutdownDelaySeconds and web.shutdownTimeoutSeconds): the pod would be killed; set at least %d" (int $values.terminationGracePeriodSeconds) (int $stop) (int (add $stop 2))) }}
 {{- end }}
 {{- end }}
+{{- if and $values.web.tls $values.serviceMonitor.enabled (not $values.serviceMonitor.tlsConfig) }}
+{{- $problems = append $problems "serviceMonitor.tlsConfig is empty, and web.tls is true: Prometheus reaches pods by address, and no certificate has it; set {ca: {secret: {name: SECRET, key: ca.crt}}, serverName: NAME}, or {insecureSkipVerify: true}" }}
+{{- end }}
+{{- if gt (len $values.config.content) 1048000 }}
+{{- $problems = append $problems (printf "config.content has %d bytes, and a ConfigMap holds 1 MiB: use config.git.url" (len $values.config.content)) }}
+{{- end }}
 {{- if and $values.ingress.enabled (not $values.ingress.hosts) }}
 {{- $problems = append $problems "ingress.hosts is empty: set the names under which the daemon is reached" }}
 {{- end }}
@@ -66,10 +72,10 @@
 {{- $problems = append $problems "httpRoute.parentRefs is empty: set the Gateway, as in [{name: GATEWAY}]" }}
 {{- end }}
 {{- range $values.extraArgs }}
-{{- $flag := (splitList "=" .) | first }}
-{{- if has $flag (list "--config.file" "--config.git-url" "--config.git-ref" "--config.git-path" "--config.git-interval" "--config.git-username" "--config.git-token-file" "--config.enable-auto-reload" "--storage.path" "--storage.password-file" "--web.config.file" "--web.external-url" "--web.shutdown-delay" "--web.shutdown-timeout" "--log.level" "--log.format") }}
+{{- $flag := (splitList "=" .) | first | replace "--no-" "--" }}
+{{- if has $flag (list "--config.file" "--config.git-url" "--config.git-ref" "--config.git-path" "--config.git-interval" "--config.git-username" "--config.git-token-file" "--config.enable-auto-reload" "--storage.path" "--storage.password-file" "--web.config.file" "--web.external-url" "--web.route-prefix" "--web.trusted-proxy" "--web.shutdown-delay" "--web.shutdown-timeout" "--log.level" "--log.format") }}
 {{- $problems = append $problems (printf "extraArgs: the chart sets %s: use its value, under %s" $flag (regexReplaceAll "^--([a-z]+).*" $flag "$1")) }}
-{{- else if has $flag (list "--web.listen-address" "--web.telemetry-path" "--config.check") }}
+{{- else if has $flag (list "--web.listen-address" "--web.systemd-socket" "--web.telemetry-path" "--config.check") }}
 {{- $problems = append $problems (printf "extraArgs: %s does not fit the ports and probes of the chart: remove it" $flag) }}
 {{- end }}
 {{- end }}
@@ -78,9 +84,29 @@
 {{- $problems = append $problems (printf "extraEnv: the chart sets %s: use its value, under storage.postgres" .name) }}
 {{- end }}
 {{- end }}
+{{- $names := list "config" "data" "git" "postgres" "tmp" "web" }}
+{{- range $values.extraVolumes }}
+{{- if has .name $names }}
+{{- $problems = append $problems (printf "extraVolumes: there is a volume %q already: use another name" .name) }}
+{{- end }}
+{{- $names = append $names .name }}
+{{- end }}
+{{- $paths := list "/data" "/etc/afterrun" "/etc/afterrun-web" "/run/secrets/git" "/run/secrets/postgres" "/tmp" }}
+{{- range $values.extraVolumeMounts }}
+{{- if has (trimSuffix "/" .mountPath) $paths }}
+{{- $problems = append $problems (printf "extraVolumeMounts: something is mounted at %s already: use another path" .mountPath) }}
+{{- end }}
+{{- $paths = append $paths (trimSuffix "/" .mountPath) }}
+{{- if regexMatch "^(/etc/afterrun|/etc/afterrun-web|/run/secrets/git|/run/secrets/postgres)/." .mountPath }}
+{{- $problems = append $problems (printf "extraVolumeMounts: %s is in a read-only mount, and the container would not start: use another path" .mountPath) }}
+{{- end }}
+{{- if not (has .name $names) }}
+{{- $problems = append $problems (printf "extraVolumeMounts: there is no volume %q: add it to extraVolumes" .name) }}
+{{- end }}
+{{- end }}
 {{- range $name, $labels := dict "commonLabels" $values.commonLabels "podLabels" $values.podLabels "service.labels" $values.service.labels }}
 {{- range list "app.kubernetes.io/name" "app.kubernetes.io/instance" }}
-{{- if hasKey $labels . }}
+{{- if hasKey (default dict $labels) . }}
 {{- $problems = append $problems (printf "%s: %s selects the pods: set nameOverride, or another name of the release" $name .) }}
 {{- end }}
 {{- end }}

@@ -32,7 +32,7 @@ have precedence.
   "app.kubernetes.io/version" $root.Chart.AppVersion
   "app.kubernetes.io/managed-by" $root.Release.Service
   "helm.sh/chart" (printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-") }}
-{{- toYaml (mergeOverwrite (dict) $chart $root.Values.commonLabels (index . 1) (include "afterrun.selectorLabels" $root | fromYaml)) }}
+{{- toYaml (mergeOverwrite (dict) $chart (default dict $root.Values.commonLabels) (default dict (index . 1)) (include "afterrun.selectorLabels" $root | fromYaml)) }}
 {{- end }}
 
 {{- define "afterrun.labels" -}}
@@ -85,6 +85,32 @@ jobs: {}
 {{- else }}{{ int .Values.web.shutdownDelaySeconds }}{{ end }}
 {{- end }}
 
+{{/* The port of config.git.url; "" without one. */}}
+{{- define "afterrun.gitPort" -}}
+{{- with .Values.config.git.url }}
+{{- if regexMatch "^https?://" . }}
+{{- regexReplaceAll "^(https?)://[^/?#]*?(?::([0-9]+))?(?:[/?#].*)?$" . "${1}:${2}" | trimPrefix "https:" | trimPrefix "http:" | default (ternary "443" "80" (hasPrefix "https:" .)) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The ports of storage.postgres.url, separated by spaces; "" without one. */}}
+{{- define "afterrun.postgresPorts" -}}
+{{- with .Values.storage.postgres.url }}
+{{- $hosts := regexReplaceAll "^[a-z]+://([^/?#]*@)?([^/?#]*).*$" . "${2}" }}
+{{- $ports := list }}
+{{- range splitList "," $hosts }}
+{{- if . }}{{ $ports = append $ports (regexFind ":[0-9]+$" . | trimPrefix ":" | default "5432") }}{{ end }}
+{{- end }}
+{{- join " " (uniq $ports) }}
+{{- end }}
+{{- end }}
+
+{{/* The prefix of the paths that an Ingress or an HTTPRoute leads to the daemon: (list . PATH). */}}
+{{- define "afterrun.path" -}}
+{{- coalesce (index . 1) (index . 0).Values.web.routePrefix "/" }}
+{{- end }}
+
 {{- define "afterrun.scheme" -}}
 {{- if .Values.web.tls }}https{{ else }}http{{ end }}
 {{- end }}
@@ -115,6 +141,7 @@ jobs: {}
 {{- end }}
 {{- with .Values.web }}
 {{- if .externalUrl }}{{ $args = append $args (print "--web.external-url=" .externalUrl) }}{{ end }}
+{{- if .routePrefix }}{{ $args = append $args (print "--web.route-prefix=" .routePrefix) }}{{ end }}
 {{- if .configSecret }}{{ $args = append $args "--web.config.file=/etc/afterrun-web/web.yml" }}{{ end }}
 {{- range .trustedProxies }}{{ $args = append $args (print "--web.trusted-proxy=" .) }}{{ end }}
 {{- end }}
@@ -123,5 +150,5 @@ jobs: {}
 {{- if ne (int .Values.web.shutdownTimeoutSeconds) 8 }}{{ $args = append $args (printf "--web.shutdown-timeout=%ds" (int .Values.web.shutdownTimeoutSeconds)) }}{{ end }}
 {{- if ne .Values.log.level "info" }}{{ $args = append $args (print "--log.level=" .Values.log.level) }}{{ end }}
 {{- if ne .Values.log.format "logfmt" }}{{ $args = append $args (print "--log.format=" .Values.log.format) }}{{ end }}
-{{- toYaml (concat $args .Values.extraArgs) }}
+{{- toYaml (concat $args (default list .Values.extraArgs)) }}
 {{- end }}

@@ -3,7 +3,7 @@
 metadata:
   labels:
     {{- /* Without the version of the chart, which would restart the pods. */}}
-    {{- toYaml (mergeOverwrite (dict) .Values.commonLabels .Values.podLabels (include "afterrun.selectorLabels" . | fromYaml)) | nindent 4 }}
+    {{- toYaml (mergeOverwrite (dict) (default dict .Values.commonLabels) (default dict .Values.podLabels) (include "afterrun.selectorLabels" . | fromYaml)) | nindent 4 }}
   {{- /* With autoReload the daemon reads a changed file itself. */}}
   {{- $checksum := not (or .Values.config.autoReload .Values.config.git.url .Values.config.existingConfigMap) }}
   {{- if or $checksum .Values.podAnnotations }}
@@ -80,8 +80,8 @@ spec:
         - name: http
           containerPort: 10707
           protocol: TCP
-      {{- $healthy := dict "path" "/-/healthy" "port" "http" }}
-      {{- $ready := dict "path" "/-/ready" "port" "http" }}
+      {{- $healthy := dict "path" (print .Values.web.routePrefix "/-/healthy") "port" "http" }}
+      {{- $ready := dict "path" (print .Values.web.routePrefix "/-/ready") "port" "http" }}
       {{- if .Values.web.tls }}
       {{- $_ := set $healthy "scheme" "HTTPS" }}
       {{- $_ := set $ready "scheme" "HTTPS" }}
