@@ -19,8 +19,8 @@ trap 'rm -rf "$work"' EXIT
 root=$work/root
 umask 022
 
-# 0.2.0rc1 and 0.2.0.dev3+gc0ffee12 are earlier than 0.2.0.
-upstream=$(basename "$wheel" | cut -d- -f2 | sed -E 's/(rc|a|b)([0-9]+)/~\1\2/; s/\.dev/~dev/')
+# 0.2.0rc1 and 0.2.0.dev3+g0a1b2c3 are earlier than 0.2.0.
+upstream=$(basename "$wheel" | cut -d- -f2 | sed -E 's/^([0-9.]+)(rc|a|b)/\1~\2/; s/\.dev/~dev/')
 release=$(. /etc/os-release && echo "$ID${VERSION_ID:-}")
 version=$upstream-1~$(echo "$release" | sed 's/^debian/deb/')
 numbers=$("$python" -c 'import sys; print(*sys.version_info[:2])')

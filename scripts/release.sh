@@ -12,6 +12,8 @@ here=$(cd "$(dirname "$0")/.." && pwd)
 cd "$here"
 python=$here/.venv/bin/python
 suites='bookworm trixie'
+# Checks write nothing, also not the index of git.
+export GIT_OPTIONAL_LOCKS=0
 
 say() {
     printf '%s\n' "$@" >&2
@@ -23,9 +25,22 @@ for argument; do
         --dry-run) dry_run=yes ;;
         --python) only_python=yes ;;
         -*) say "unknown option $argument"; sed -n '3,9s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
-        *) version=$argument ;;
+        *)
+            [ -z "$version" ] || { say "two versions, $version and $argument: build one"; exit 2; }
+            version=$argument
+            ;;
     esac
 done
+
+# Under sudo, what the owner of the repository works with must not belong to root.
+as_owner() {
+    if [ "$(id -u)" = 0 ] && [ -n "${SUDO_UID:-}" ]; then
+        setpriv --reuid="$SUDO_UID" --regid="$SUDO_GID" --clear-groups \
+            env HOME="$(getent passwd "$SUDO_UID" | cut -d: -f6)" "$@"
+    else
+        "$@"
+    fi
+}
 
 # --- Checks: every problem at once -----------------------------------------------------
 
@@ -50,6 +65,9 @@ if [ "$(echo "$section" | grep -c '^- ')" = 0 ]; then
     problem "CHANGELOG.md has no section \"## [$final] - $(date -u +%F)\" with entries"
 elif [ "$final" = "$version" ] && ! echo "$heading" | grep -Eq ' - [0-9]{4}-[0-9]{2}-[0-9]{2}$'; then
     problem "CHANGELOG.md has the heading \"$heading\": replace \"unreleased\" by the date, $(date -u +%F)"
+fi
+if [ "$dry_run" = no ] && ! as_owner git var GIT_COMMITTER_IDENT >/dev/null 2>&1; then
+    problem "git knows no name for the tag: git config user.name NAME, git config user.email ADDRESS"
 fi
 [ -x "$python" ] || problem ".venv is missing: make lint creates it"
 builder=
@@ -115,11 +133,13 @@ if [ "$only_python" = no ]; then
 fi
 
 (cd "$work/dist" && sha256sum -- * >SHA256SUMS)
-mkdir -p "${out%/*}"
-cp -r "$work/dist" "$out"
+as_owner mkdir -p "$out"
+cp "$work/dist"/* "$out"
+[ -z "${SUDO_UID:-}" ] || chown -R "$SUDO_UID:$SUDO_GID" "$out"
 if [ "$dry_run" = yes ]; then
     say "built in $out; no tag, because of --dry-run"
 else
-    git tag --annotate "v$version" --message "AfterRun exporter $version"
+    # The commit that was built: there may be a newer one by now.
+    as_owner git tag --annotate "v$version" --message "AfterRun exporter $version" "$commit"
     say "built in $out, tagged v$version; docs/releasing.md: how to publish them"
 fi

@@ -73,6 +73,25 @@ def test_its_version_is_older_than_that_for_the_next_debian(unpacked: Path) -> N
         run("dpkg", "--compare-versions", version, "lt", one, folder=ROOT)
 
 
+@pytest.mark.parametrize(
+    ("version", "upstream"),
+    [
+        ("0.2.0", "0.2.0"),
+        ("0.2.0rc1", "0.2.0~rc1"),
+        ("0.2.0a1", "0.2.0~a1"),
+        ("0.2.0.dev3+gb1a2rc3", "0.2.0~dev3+gb1a2rc3"),
+        ("0.2.0rc1.dev3+ga1", "0.2.0~rc1~dev3+ga1"),
+    ],
+)
+def test_its_version_is_that_of_the_wheel(version: str, upstream: str) -> None:
+    """The name of a commit may look like a release candidate."""
+    (line,) = re.findall(r"^upstream=.*$", BUILD.read_text(), re.MULTILINE)
+    wheel = f"/dist/afterrun_exporter-{version}-py3-none-any.whl"
+    script = f'wheel={wheel}; {line}; printf %s "$upstream"'
+
+    assert run("sh", "-c", script, folder=ROOT) == upstream
+
+
 def test_its_unit_is_that_of_the_repository_with_a_user_and_flags(
     unpacked: Path, tmp_path: Path
 ) -> None:
