@@ -12,7 +12,18 @@ import helm_python
 import pytest
 import yaml
 
-from .rendering import CHART, ROOT, charted, documents, kustomized, of_kind, pod
+from .rendering import (
+    CHART,
+    ROOT,
+    Object,
+    charted,
+    documents,
+    kustomized,
+    of_kind,
+    overlay,
+    pod,
+    workload,
+)
 
 pytestmark = pytest.mark.thorough
 
@@ -132,12 +143,41 @@ def test_overlays_that_are_shown_can_be_built(text: str, tmp_path: Path) -> None
     settings = yaml.safe_load(text)
     for image in settings.get("images", ()):
         assert f"{image['newName']}:{image['newTag']}" in str(objects)
-    (config,) = (o for o in objects if o["metadata"]["name"] == "afterrun-config")
+    prefix = settings.get("namePrefix", "")
+    name = f"{prefix}afterrun-config"
+    (config,) = (o for o in objects if o["metadata"]["name"] == name)
     if "files" in text:
         assert "nightly" in config["data"]["afterrun.yml"]
+    elif prefix:
+        assert_apart(objects, overlay("sqlite"))
+        assert_apart(overlay("sqlite"), objects)
     else:
         assert "db.example" in str(objects)
         assert of_kind(objects, "Deployment")
+
+
+def assert_apart(objects: list[Object], others: list[Object]) -> None:
+    """Check that *objects* select their own pods, and none of *others*."""
+    own, foreign = (
+        workload(each)["spec"]["template"]["metadata"]["labels"]
+        for each in (objects, others)
+    )
+    specs = {one["kind"]: one.get("spec", {}) for one in objects}
+    selectors = [
+        specs["Service"]["selector"],
+        specs["NetworkPolicy"]["podSelector"]["matchLabels"],
+        specs["StatefulSet"]["selector"]["matchLabels"],
+    ]
+    for selector in selectors:
+        assert selector.items() <= own.items()
+        assert not selector.items() <= foreign.items()
+    names = [
+        {(one["kind"], one["metadata"]["name"]) for one in each}
+        for each in (objects, others)
+    ]
+    assert not names[0] & names[1]
+    service = of_kind(objects, "Service")["metadata"]["name"]
+    assert specs["StatefulSet"]["serviceName"] == service
 
 
 def test_secrets_have_the_names_and_keys_that_the_manifests_use() -> None:
