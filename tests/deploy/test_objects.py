@@ -84,6 +84,58 @@ def test_the_schemas_accept_the_examples() -> None:
             kubernetes_validate.validate(one, VERSIONS[-1], strict=True)
 
 
+def test_what_the_examples_add_runs_without_rights() -> None:
+    """As the profile "restricted" of Pod Security requires."""
+    found = 0
+    for path in sorted((ROOT / "examples/kubernetes").glob("*.yaml")):
+        for one in documents(path.read_text("utf-8")):
+            spec = one.get("spec", {})
+            spec = spec.get("jobTemplate", {}).get("spec", spec)
+            spec = spec.get("template", {}).get("spec", {})
+            own = [
+                each
+                for key in ("initContainers", "containers")
+                for each in spec.get(key, ())
+                if not each["image"].startswith("example/")
+            ]
+            for each in own:
+                found += 1
+                rights = {
+                    **spec.get("securityContext", {}),
+                    **each["securityContext"],
+                }
+                assert rights["runAsNonRoot"] is True, path
+                assert rights["allowPrivilegeEscalation"] is False, path
+                assert rights["capabilities"] == {"drop": ["ALL"]}, path
+                assert rights["seccompProfile"] == {"type": "RuntimeDefault"}, path
+    assert found == 3
+
+
+def test_the_copy_to_postgresql_finds_the_database_and_has_its_owner() -> None:
+    path = ROOT / "examples/kubernetes/to-postgres.yaml"
+    (job,) = documents(path.read_text("utf-8"))
+    spec = job["spec"]["template"]["spec"]
+    claim = spec["volumes"][0]["persistentVolumeClaim"]["claimName"]
+    (copy,) = spec["containers"]
+    name, *arguments = copy["args"]
+    command = afterrun.get_command(click.Context(afterrun), name)
+
+    sqlite = overlay("sqlite")
+    (template,) = workload(sqlite)["spec"]["volumeClaimTemplates"]
+    assert (
+        claim
+        == f"{template['metadata']['name']}-{workload(sqlite)['metadata']['name']}-0"
+    )
+    assert spec["securityContext"] == pod(sqlite)["securityContext"]
+    assert copy["securityContext"] == container(sqlite)["securityContext"]
+    assert "--storage.path=/data/afterrun.db" in container(sqlite)["args"]
+    assert "sqlite:/data/afterrun.db" in arguments
+    assert command is not None
+    command.make_context(name, arguments, resilient_parsing=True)
+    secret = {one["name"]: one for one in pod(overlay("postgres"))["volumes"]}
+    assert secret["postgres"] in spec["volumes"]
+
+
 def test_the_schemas_of_other_projects_accept_every_object(tmp_path: Path) -> None:
     custom = [
         deepcopy(one)
