@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection
+from decimal import Decimal
 from typing import Final
 
 SECONDS: Final = {
@@ -46,6 +47,9 @@ _UNITS: Final = {
 }
 _SPOKEN = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*(?:,|and\b)?", re.ASCII)
 LONGEST_TEXT: Final = 100
+
+#: Seconds of the shortest duration that is written; shorter ones are written like it.
+SHORTEST: Final = 1e-6
 
 # ASCII: float() would accept digits of any script, which no other program does.
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhdw]))+", re.ASCII)
@@ -156,10 +160,11 @@ def format_duration(seconds: float) -> str:
     """Return *seconds* as people write it: ``90`` becomes ``1m30s``."""
     if seconds < 0:
         return f"-{format_duration(-seconds)}"
-    if 0 < seconds < 1:
-        return f"{seconds * 1000:.3g}ms"
+    if 0 < seconds < 0.9995:
+        # Never as an exponent, which no program reads as a duration.
+        return f"{Decimal(f'{max(seconds, SHORTEST) * 1000:.3g}'):f}ms"
     parts = []
-    whole, fraction = divmod(seconds, 1)
+    whole, fraction = divmod(round(seconds, 3), 1)
     rest = int(whole)
     for unit in ("d", "h", "m"):
         count, rest = divmod(rest, int(SECONDS[unit]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,11 +56,12 @@ class Section:
         return None
 
     def number(self, key: str) -> float | None:
-        """Return the number of *key*; report anything else."""
+        """Return the finite number of *key*; report anything else."""
         value = self.value(key)
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not abs(value) <= sys.float_info.max:
             self.report(key, f"expected a number, not {quote(value)}")
             return None
         return value

@@ -4,7 +4,7 @@ import math
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from afterrun_exporter.core.units import (
@@ -124,7 +124,10 @@ def test_an_unknown_unit_is_named_with_those_that_are_known() -> None:
     [
         (0, "0s"),
         (0.25, "250ms"),
+        (0.9996, "1s"),
         (1.5, "1.5s"),
+        (3599.9999, "1h"),
+        (0.00001234, "0.0123ms"),
         (90, "1m30s"),
         (86400, "1d"),
         (90061, "1d1h1m1s"),
@@ -138,6 +141,16 @@ def test_a_duration_is_shown_as_people_write_it(seconds: float, text: str) -> No
 @given(st.integers(0, 10**9))
 def test_what_is_shown_reads_back(seconds: int) -> None:
     assert parse_duration(format_duration(seconds)) == seconds
+
+
+@given(st.floats(0, 1e9) | st.floats(0, 10))
+@example(0.9996)
+@example(59.9999)
+@example(3599.9999)
+@example(5e-324)
+def test_any_time_that_is_shown_reads_back(seconds: float) -> None:
+    shown = parse_duration(format_duration(seconds))
+    assert shown == pytest.approx(seconds, rel=0.006, abs=1e-6)
 
 
 @pytest.mark.parametrize(

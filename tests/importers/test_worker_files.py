@@ -479,7 +479,7 @@ scalars = (
     st.none()
     | st.booleans()
     | st.integers(-2, 10**10)
-    | st.floats(allow_nan=False)
+    | st.floats()
     | st.text(max_size=8)
     | st.sampled_from(["high", "slack", "email", "^a", "paused", "timeout", "UTC", "0 9 * * *"])
     | st.lists(st.sampled_from(["slack", "email", "discord", "x", 5]), max_size=3)
