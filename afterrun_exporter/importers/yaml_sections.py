@@ -60,8 +60,11 @@ class Section:
         value = self.value(key)
         if value is None:
             return None
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not is_number or not abs(value) <= sys.float_info.max:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not abs(value) <= sys.float_info.max
+        ):
             self.report(key, f"expected a number, not {quote(value)}")
             return None
         return value
