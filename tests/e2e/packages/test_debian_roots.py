@@ -24,6 +24,13 @@ DEBIAN_ROOT: Final = ROOT / "scripts/debian-root.sh"
 #: The number that the packages for a suite have in their version.
 SUITES: Final = {"bookworm": "deb12", "trixie": "deb13"}
 UNIT: Final = "usr/lib/systemd/system/afterrun.service"
+#: Makes an older package, with other comments in its configuration.
+OLDER: Final = r"""
+cd /root && dpkg-deb -R afterrun.deb older
+sed -i 's/^Version: .*/Version: 0.0.1-1/' older/DEBIAN/control
+echo '# Older.' | tee -a older/etc/default/afterrun >>older/etc/afterrun/afterrun.yml
+dpkg-deb --root-owner-group -Znone -b older older.deb && rm -r older
+"""
 #: Making a root, and installing Python in it, on a busy machine.
 PATIENCE: Final = 1800
 
@@ -82,6 +89,35 @@ def test_it_is_installed_works_and_is_removed(root: Path, package: Path) -> None
     within(root, "apt-get -qq purge afterrun-exporter")
     assert not {name for name in files(root) - before if "afterrun" in name}
     assert "afterrun" not in (root / "etc/passwd").read_text()
+
+
+def test_an_upgrade_keeps_what_was_changed_and_a_purge_a_mounted_database(
+    root: Path, package: Path
+) -> None:
+    """With a user that is in another group, as an administrator may have made it."""
+    shutil.copy(package, root / "root/afterrun.deb")
+    within(root, OLDER)
+    within(root, "groupadd -r other && useradd -r -g other afterrun")
+    within(root, "apt-get -qq update && apt-get -qq install /root/older.deb")
+    assert within(root, "stat -c %G:%a /var/lib/afterrun") == "afterrun:700\n"
+    changed, unchanged = (
+        root / "etc/afterrun/afterrun.yml",
+        root / "etc/default/afterrun",
+    )
+    changed.write_text("# Mine.\njobs: {}\n")
+    assert "# Older." in unchanged.read_text()
+
+    keep = "-o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold"
+    within(root, f"apt-get -qq {keep} install /root/afterrun.deb")
+    assert changed.read_text() == "# Mine.\njobs: {}\n"
+    assert "# Older." not in unchanged.read_text()
+    assert "0.0.1" not in within(root, "dpkg-query -W afterrun-exporter")
+    assert "afterrun, version" in within(root, "afterrun --version")
+
+    (root / "etc/afterrun/web.yml").write_text("# Mine.\n")
+    within(root, "mount -t tmpfs none /var/lib/afterrun && dpkg -P afterrun-exporter")
+    assert (root / "var/lib/afterrun").exists()
+    assert {path.name for path in changed.parent.iterdir()} == {"web.yml"}
 
 
 def check_main_job(root: Path, port: int) -> None:
