@@ -112,6 +112,10 @@ def _receiver_name(text: str) -> str:
 def _added_label(text: str, info: ValidationInfo) -> str:
     if not _LABEL.fullmatch(text):
         raise ValueError(f"{quote(text)} is not the name of a label")
+    if text.startswith("__"):
+        raise ValueError(
+            f"{quote(text)} is a name of Prometheus itself: no alert can have such a label"
+        )
     ours = (*_CARRIED, *_references(info).declared)
     if text in ours and text != "instance":
         raise ValueError(

@@ -114,6 +114,9 @@ class Builder:
         self.findings.extend(circles(self._depends_on))
         self.findings.extend(_shared_uuids(jobs))
         self.alertmanager = self._alertmanager(data, declared)
+        if spec is not None and spec.kubernetes is not None:
+            added = spec.kubernetes.alert_labels
+            self.findings.extend(_labels_not_pushed(added, self.alertmanager))
         if spec is not None and len(jobs) > spec.limits.jobs:
             message = (
                 f"{spec.limits.jobs} is less than the {len(jobs)} jobs of this file"
@@ -307,6 +310,22 @@ class Builder:
             return None
         self._schedules[key] = schedule
         return schedule
+
+
+def _labels_not_pushed(
+    labels: Mapping[str, str], alertmanager: Alertmanager
+) -> Iterator[Finding]:
+    """Yield a finding for each of *labels* that only the alerts of rules would have."""
+    if not alertmanager.push_to:
+        return
+    pushed = dict(alertmanager.labels)
+    for key, value in labels.items():
+        if pushed.get(key) != value:
+            message = (
+                "alerts that the daemon posts itself (alertmanager.push_to) would lack "
+                f"it, and be others: add {key}: {value} to alertmanager.labels"
+            )
+            yield Finding(("kubernetes", "alert_labels", key), message)
 
 
 def _shared_uuids(jobs: Mapping[str, Job]) -> Iterator[Finding]:

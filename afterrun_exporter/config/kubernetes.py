@@ -33,6 +33,9 @@ _DNS_NAME: Final = rf"{_DNS_LABEL}(?:\.{_DNS_LABEL})*"
 #: and the names of receivers of them.
 _LONGEST_NAME: Final = 40
 
+#: Labels that Prometheus adds to each target.
+_OF_TARGETS: Final = ("job", "instance")
+
 
 def _matching(pattern: str, what: str, longest: int) -> AfterValidator:
     expression = re.compile(pattern)
@@ -48,6 +51,11 @@ def _matching(pattern: str, what: str, longest: int) -> AfterValidator:
 def _undeclared(key: str, info: ValidationInfo) -> str:
     if isinstance(info.context, Declared) and key in info.context.labels:
         raise ValueError(f"label {quote(key)} is set for each job: remove it here")
+    if key in _OF_TARGETS:
+        raise ValueError(
+            f"label {quote(key)} is that of the target, by which alerts are told apart: "
+            "remove it here"
+        )
     return key
 
 

@@ -187,6 +187,9 @@ WRONG = {
     "labels: {a/b/c: x}": "'a/b/c' is not the key of a label",
     "labels: {release: 1}": "kubernetes.labels.release",
     "alert_labels: {severity: x}": "label 'severity' is set by AfterRun",
+    "alert_labels: {__name__: x}": "'__name__' is a name of Prometheus itself",
+    "alert_labels: {job: x}": "label 'job' is that of the target",
+    "alert_labels: {instance: x}": "label 'instance' is that of the target",
     "alert_labels: {team: x}": "label 'team' is set for each job",
     "alert_labels: {a: '{{ x }}'}": "'{{ x }}' is not the value of a label",
     "secret: A_b": "kubernetes.secret: 'A_b' is not a name of an object",
@@ -218,3 +221,29 @@ def test_an_empty_section_is_all_defaults() -> None:
 
 def test_it_does_not_make_the_rules_outdated() -> None:
     assert parse("jobs: {}").hash == parse("jobs: {}" + INSIDE).hash
+
+
+def test_alerts_that_the_daemon_posts_must_have_the_same_labels() -> None:
+    """Otherwise they are others for Alertmanager, and each alert is notified twice."""
+    text = (
+        "jobs: {}\nkubernetes: {alert_labels: {namespace: batch, dc: x}}\n"
+        "alertmanager: {push_to: [http://a:9093], labels: {%s}}"
+    )
+    for labels, missing in (
+        ("", ["namespace", "dc"]),
+        ("namespace: other, dc: x", ["namespace"]),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            parse(text % labels)
+        lines = str(caught.value).splitlines()
+        assert [line.split(": ")[1] for line in lines] == [
+            f"kubernetes.alert_labels.{key}" for key in sorted(missing)
+        ]
+        assert "add namespace: batch to alertmanager.labels" in str(caught.value)
+    parse(text % "namespace: batch, dc: x, other: y")
+    parse((text % "").replace("push_to: [http://a:9093], ", ""))
+
+
+def test_no_alert_has_a_label_of_prometheus_itself() -> None:
+    with pytest.raises(ConfigError, match="'__name__' is a name of Prometheus itself"):
+        parse("jobs: {}\nalertmanager: {labels: {__name__: x}}")
