@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -18,7 +19,7 @@ from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.plurals import plural
 from afterrun_exporter.core.rules import DURATION, Rule
 from afterrun_exporter.server.connection_limits import Limits
-from afterrun_exporter.server.passed_sockets import Bind
+from afterrun_exporter.server.passed_sockets import Bind, PassedSocket
 from afterrun_exporter.server.security import SecuritySettings
 from afterrun_exporter.storage.location import Location
 
@@ -37,18 +38,31 @@ _AUTHORIZATION: Final = '-H "Authorization: Bearer $AFTERRUN_TOKEN" '
 
 
 def usage(
-    url: str, telemetry_path: str, jobs: Iterable[Job], *, locked: bool = False
+    url: str,
+    telemetry_path: str,
+    jobs: Iterable[Job],
+    *,
+    locked: bool = False,
+    path: str = "",
 ) -> str:
     """Return two example commands: a ping, and the metrics of its job.
 
-    They send a token if the daemon is *locked*.
+    They send a token if the daemon is *locked*, to the Unix socket at *path* if it has no
+    other one.
     """
     job, body = example(jobs)
-    token = _AUTHORIZATION if locked else ""
+    options = _socket_option(path) + (_AUTHORIZATION if locked else "")
     return (
-        f"  report a run:     curl -fsS {token}{url}/ping/{job} -d '{body}'\n"
-        f"  see the result:   curl -fsS {token}{url}{telemetry_path} | grep {job}"
+        f"  report a run:     curl -fsS {options}{url}/ping/{job} -d '{body}'\n"
+        f"  see the result:   curl -fsS {options}{url}{telemetry_path} | grep {job}"
     )
+
+
+def _socket_option(path: str) -> str:
+    """Return the option of `curl` for the Unix socket at *path*; "" for none."""
+    if path.startswith("@"):
+        return f"--abstract-unix-socket {shlex.quote(path[1:])} "
+    return f"--unix-socket {shlex.quote(path)} " if path else ""
 
 
 def example(jobs: Iterable[Job]) -> tuple[str, str]:
@@ -88,6 +102,11 @@ class ListenConfig:
     fast_path: bool = True
 
 
+def _path_of(bind: Bind) -> str:
+    """Return the path of a Unix socket; "" for others."""
+    return bind.path if isinstance(bind, PassedSocket) else ""
+
+
 def greet(
     listen_config: ListenConfig,
     options: WebOptions,
@@ -97,16 +116,22 @@ def greet(
 ) -> None:
     """Print the address of the daemon, and what to do with it."""
     scheme = "https" if listen_config.web_file.encrypts else "http"
-    url = options.external_url.rstrip("/")
+    url, path = options.external_url.rstrip("/"), ""
+    place = url
     if not url:
-        url = f"{listen_config.binds[0].url(scheme)}{options.route_prefix.path}"
+        # Any client reaches a port.
+        bind = min(listen_config.binds, key=_path_of)
+        path, prefix = _path_of(bind), options.route_prefix.path
+        url = f"{bind.url(scheme)}{prefix}"
+        place = f"{bind}{prefix}" if path else url
     locked = not listen_config.security.authenticator.is_open
-    count = plural(len(config.jobs), "job")
+    jobs = config.jobs.values()
+    count = plural(len(jobs), "job")
     source = f"{count} from {source}" if source else "no file"
     click.echo(
-        f"AfterRun exporter {__version__} listens on {url} "
+        f"AfterRun exporter {__version__} listens on {place} "
         f"({source}; database {storage}); Ctrl-C stops it\n"
-        f"{usage(url, options.telemetry_path, config.jobs.values(), locked=locked)}"
+        f"{usage(url, options.telemetry_path, jobs, locked=locked, path=path)}"
     )
     if warn_if_open(listen_config.security, listen_config.binds):
         click.echo(OPEN)

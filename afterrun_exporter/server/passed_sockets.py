@@ -28,10 +28,16 @@ class PassedSocket:
         return self._address().host
 
     def url(self, scheme: str = "http") -> str:
-        """Return the URL for clients on this machine; of a path, the path."""
-        if self.socket.family == socket.AF_UNIX:
-            return str(self)
+        """Return the URL for clients on this machine, which find a path by `path`."""
         return self._address().url(scheme)
+
+    @property
+    def path(self) -> str:
+        """The path of a Unix socket; "" for others. An abstract one begins with @."""
+        if self.socket.family != socket.AF_UNIX:
+            return ""
+        name = self.socket.getsockname()
+        return name if isinstance(name, str) else name.decode().replace("\0", "@", 1)
 
     @property
     def is_loopback(self) -> bool:
@@ -45,10 +51,7 @@ class PassedSocket:
         return Address(None if host in {"0.0.0.0", "::"} else host, port)  # noqa: S104
 
     def __str__(self) -> str:
-        if self.socket.family == socket.AF_UNIX:
-            name = self.socket.getsockname()
-            return f"unix:{name if isinstance(name, str) else name.decode()}"
-        return str(self._address())
+        return f"unix:{self.path}" if self.path else str(self._address())
 
 
 #: A place to listen at.
@@ -61,7 +64,7 @@ def passed_sockets(
     """Return the sockets that systemd has passed to *process*.
 
     Removes their variables from *environment*, as they are for this process alone. Raises
-    ValueError if there is none, or one that cannot be used.
+    ValueError if there is none, or with all that cannot be used.
     """
     for_process, count, _ = (environment.pop(name, "") for name in _VARIABLES)
     if not count:
@@ -77,7 +80,16 @@ def passed_sockets(
         )
     if not count.isdecimal() or not int(count):
         raise ValueError(f"{FLAG}: LISTEN_FDS {count!r} is not a number of sockets")
-    return [_passed(number) for number in range(FIRST, FIRST + int(count))]
+    result: list[PassedSocket] = []
+    problems = []
+    for number in range(FIRST, FIRST + int(count)):
+        try:
+            result.append(_passed(number))
+        except ValueError as error:
+            problems.append(str(error))
+    if problems:
+        raise ValueError("\n".join(problems))
+    return result
 
 
 def _passed(number: int) -> PassedSocket:

@@ -85,12 +85,18 @@ def test_its_address_is_shown(bound: socket.socket) -> None:
     name = bound.getsockname()
 
     if isinstance(name, str):
-        assert (str(bind), bind.url(), bind.host) == (f"unix:{name}",) * 2 + (None,)
+        assert (str(bind), bind.path, bind.host) == (f"unix:{name}", name, None)
     else:
         assert str(bind) == f"127.0.0.1:{name[1]}"
         assert bind.url("https") == f"https://127.0.0.1:{name[1]}"
         assert bind.host == "127.0.0.1"
     assert bind.is_loopback
+
+
+def test_an_abstract_socket_is_shown_as_other_programs_do() -> None:
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind("\0afterrun-test")
+        assert str(PassedSocket(made)) == "unix:@afterrun-test"
 
 
 def test_every_interface_is_no_loopback() -> None:
@@ -145,3 +151,17 @@ def test_other_file_descriptors_are_refused(
         passed_sockets({"LISTEN_PID": str(PID), "LISTEN_FDS": "1"}, PID)
 
     os.close(number)
+
+
+def test_every_problem_of_passed_sockets_is_reported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "FIRST", 2**20)
+
+    with pytest.raises(ValueError) as refused:  # noqa: PT011 - the text is compared
+        passed_sockets({"LISTEN_PID": str(PID), "LISTEN_FDS": "2"}, PID)
+
+    lines = str(refused.value).splitlines()
+    assert [line.split(" is ")[0] for line in lines] == [
+        f"--web.systemd-socket: file descriptor {2**20 + number}" for number in (0, 1)
+    ]
