@@ -23,8 +23,8 @@ from afterrun_exporter.client.urls import DEFAULT_URL
 PATIENCE: Final = 2.0
 _LISTEN: Final = "--web.listen-address"
 _PREFIX: Final = "--web.route-prefix"
-#: Addresses that mean all interfaces.
-_ANY: Final = {"", "0.0.0.0", "[::]"}  # noqa: S104
+#: Addresses of all interfaces, and one of them. The last one has no IPv4.
+_ANY: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "::1"}  # noqa: S104
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -54,7 +54,7 @@ def listen_address(words: Sequence[str]) -> tuple[str, int]:
     """Return host and port at which the daemon with this command line listens first."""
     address = _values(words, _LISTEN, f":{urlsplit(DEFAULT_URL).port}")[0]
     host, _, port = address.rpartition(":")
-    return "127.0.0.1" if host in _ANY else host.strip("[]"), int(port)
+    return _ANY.get(host) or host.strip("[]"), int(port)
 
 
 def route_prefix(words: Sequence[str]) -> str:

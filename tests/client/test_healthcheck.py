@@ -15,7 +15,7 @@ from afterrun_exporter.client.healthcheck import listen_address, route_prefix
         ("afterrun serve --web.listen-address :8080 -x", ("127.0.0.1", 8080)),
         ("python afterrun serve --web.listen-address=0.0.0.0:1", ("127.0.0.1", 1)),
         ("afterrun serve --web.listen-address=10.1.2.3:99", ("10.1.2.3", 99)),
-        ("afterrun serve --web.listen-address=[::]:99", ("127.0.0.1", 99)),
+        ("afterrun serve --web.listen-address=[::]:99", ("::1", 99)),
         ("afterrun serve --web.listen-address=[::1]:99", ("::1", 99)),
         (
             "afterrun serve --web.listen-address=:5 --web.listen-address=:6",
