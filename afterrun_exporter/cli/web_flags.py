@@ -85,8 +85,7 @@ class WebFlags:
         for address, number in Counter(self.listen).items():
             if number > 1 and not address.endswith(":0"):
                 raise ValueError(
-                    f"--web.listen-address {address!r} is there {number} times: once is "
-                    "enough"
+                    f"--web.listen-address {address!r} is repeated: once is enough"
                 )
 
     def binds(self) -> Sequence[Bind]:

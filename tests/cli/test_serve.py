@@ -93,7 +93,7 @@ REFUSED: Final[tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]] = (
     ),
     (
         ("--web.listen-address=:1", "--web.listen-address=:1"),
-        ("--web.listen-address ':1' is there 2 times",),
+        ("--web.listen-address ':1' is repeated",),
     ),
     (("--web.listen-address=:\u0661",), ("--web.listen-address ':\u0661' is not",)),
     (("--web.external-url=http://[::1",), ("--web.external-url: not a URL",)),

@@ -112,7 +112,8 @@ class AlertChanges:
             return
         for change in changes:
             if self._opened_at(change) == at:
-                change.resolved_at = None
+                # It may have been earlier than stored, as it was resolved before that.
+                change.opened_at, change.resolved_at = at, None
                 changes.remove(change)
                 changes.append(change)
                 return

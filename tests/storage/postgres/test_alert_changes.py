@@ -72,6 +72,13 @@ async def both(postgres: Database, tmp_path: Path) -> AsyncIterator[list[Store]]
         [("backup", "opened", KEYS[1], T0)],
     ]
 )
+# One that was resolved before it opened, as the clock was set back, opens again.
+@example(
+    [
+        [("backup", "opened", KEYS[0], T0 + 10)],
+        [("backup", "resolved", KEYS[0], T0), ("backup", "opened", KEYS[0], T0)],
+    ]
+)
 async def test_alerts_are_recorded_as_in_a_file(
     both: list[Store], history: list[list[Event]]
 ) -> None:
