@@ -44,8 +44,7 @@ LEADER_BAR: Final = 5.0
 #: Greatest ratio of the times of scrapes.
 SCRAPE_BAR: Final = 1.1
 
-#: So many that no core is idle: fewer measure how long answers take, not how many a
-#: replica can give.
+#: So many that the cores are hardly idle: with fewer, replicas wait for clients.
 CONNECTIONS: Final = 256
 #: Runs that each job has behind it.
 AGE: Final = 10

@@ -270,7 +270,7 @@ class _Timer:
         total = _GRACE
         parts = []
         for key, setting in delays:
-            value = seconds(_ACCURACY) if setting is None else self._seconds(setting)
+            value = seconds(_ACCURACY) if setting is None else self._duration(setting)
             if setting is None and key != "AccuracySec":
                 continue
             total += value or 0.0
@@ -288,9 +288,16 @@ class _Timer:
         setting = service.last("Service", *keys)
         if setting is None:
             return None
-        limit = self._seconds(setting)
         # 0 is infinity for the timeout of a start.
-        return limit if limit and limit <= _LONGEST else None
+        return self._duration(setting) or None
+
+    def _duration(self, setting: Setting) -> float | None:
+        """Return the seconds of *setting*; None for infinity and what is reported."""
+        value = self._seconds(setting)
+        if value is not None and value > _LONGEST:
+            self._unmapped(setting, "is longer than ten years: not imported")
+            return None
+        return value
 
     def _seconds(self, setting: Setting) -> float | None:
         try:

@@ -161,6 +161,16 @@ def test_the_time_limit_of_the_service_is_that_of_a_run(
     assert settings_of("OnCalendar=daily", service).get("max_runtime") == limit
 
 
+@pytest.mark.parametrize("span", ["3661d", "11years", "9" * 400 + "s"])
+def test_a_duration_that_is_too_long_is_reported(span: str) -> None:
+    timer = f"OnCalendar=daily\nRandomizedDelaySec={span}"
+    problems = problems_of(timer, f"Type=oneshot\nTimeoutStartSec={span}")
+
+    assert len(problems) == 2
+    assert all("is longer than ten years: not imported" in one for one in problems)
+    assert "max_runtime" not in settings_of(timer, f"RuntimeMaxSec={span}")
+
+
 @pytest.mark.parametrize(
     ("timer", "problems"),
     [
