@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from afterrun_exporter.config.values import LONGEST
 from afterrun_exporter.core.metric_names import quoted
 from afterrun_exporter.core.model import UUID
 from afterrun_exporter.core.units import format_duration
@@ -42,8 +43,6 @@ _READ: Final = frozenset(
         *("filter_subject", "filter_body", "filter_http_body", "filter_default_fail"),
     }
 )
-#: The longest duration in afterrun.yml, in seconds.
-_LONGEST: Final = 3660 * 86400
 #: The number of fields of a cron expression; Healthchecks reads any other schedule as
 #: calendar expressions of systemd.
 _CRON_FIELDS: Final = 5
@@ -305,7 +304,7 @@ def _seconds(fields: Mapping[str, Any], key: str) -> float | None:
     value = fields.get(key)
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None
-    return float(value) if 0 < value <= _LONGEST else None
+    return float(value) if 0 < value <= LONGEST else None
 
 
 def _printable(text: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from afterrun_exporter.config.values import LONGEST
 from afterrun_exporter.core.crontab import check_zone
 from afterrun_exporter.core.units import format_duration, parse_duration
 from afterrun_exporter.errors import ConfigError, Problem
@@ -39,9 +40,6 @@ _CHANGES: Final = ("OnClockChange", "OnTimezoneChange")
 _ACCURACY: Final = "1min"
 #: The grace of a job without further delays, as by default.
 _GRACE: Final = parse_duration("5m")
-#: The longest duration in afterrun.yml.
-_LONGEST: Final = parse_duration("3660d")
-
 #: Delays of a start after its time.
 _DELAYS: Final = ("RandomizedDelaySec", "RandomizedOffsetSec", "AccuracySec")
 #: Commands of a service, which can report its runs.
@@ -256,7 +254,7 @@ class _Timer:
         if not periods:
             return
         period = min(periods)
-        if not 1 <= period <= _LONGEST:
+        if not 1 <= period <= LONGEST:
             self._unmapped(repeated[0], "is out of range: imported without a schedule")
             return
         yield "every", format_duration(math.ceil(period))
@@ -275,7 +273,7 @@ class _Timer:
                 continue
             total += value or 0.0
             parts.append(f"{key} {setting.value if setting else _ACCURACY}")
-        if total <= _LONGEST:
+        if total <= LONGEST:
             yield "grace", format_duration(math.ceil(total))
             self.comments.append(
                 f"grace: {format_duration(_GRACE)}, {', '.join(parts)}"
@@ -294,7 +292,7 @@ class _Timer:
     def _duration(self, setting: Setting) -> float | None:
         """Return the seconds of *setting*; None for infinity and what is reported."""
         value = self._seconds(setting)
-        if value is not None and value > _LONGEST:
+        if value is not None and value > LONGEST:
             self._unmapped(setting, "is longer than ten years: not imported")
             return None
         return value
