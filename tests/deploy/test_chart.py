@@ -173,6 +173,19 @@ def test_everything_follows_the_prefix() -> None:
     assert f"http://afterrun.batch:10707{prefix}\n" in files(values)["NOTES.txt"]
 
 
+def test_the_pod_of_helm_test_runs_where_the_daemon_may() -> None:
+    where = {
+        "nodeSelector": {"pool": "batch"},
+        "tolerations": [{"key": "batch", "operator": "Exists"}],
+        "imagePullSecrets": [{"name": "registry"}],
+    }
+    objects = charted({**where, "commonLabels": {"team": "data"}})
+
+    for one in (pod(objects), of_kind(objects, "Pod")["spec"]):
+        assert {key: one[key] for key in where} == where
+    assert of_kind(objects, "Pod")["metadata"]["labels"]["team"] == "data"
+
+
 @pytest.mark.parametrize(
     ("url", "ports"),
     [
