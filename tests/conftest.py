@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import AsyncIterator
+import os
+import resource
+from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from pathlib import Path
 
@@ -86,6 +88,27 @@ def counts_as_coverage(item: pytest.Item) -> bool:
         and not is_hypothesis_test(getattr(item, "obj", None))
         and not item.get_closest_marker("thorough")
     )
+
+
+@pytest.fixture(autouse=True)
+def _what_all_tests_share_stays_as_it_is() -> Iterator[None]:
+    """A test that changes the process changes the tests after it.
+
+    At a lower priority they take minutes beside busy programs.
+    """
+    before = shared_by_all_tests()
+    yield
+    assert shared_by_all_tests() == before
+
+
+def shared_by_all_tests() -> dict[str, object]:
+    """Return what belongs to the process: its priority, folder and limits."""
+    limits = resource.RLIMIT_AS, resource.RLIMIT_CPU, resource.RLIMIT_NOFILE
+    return {
+        "priority": os.getpriority(os.PRIO_PROCESS, 0),
+        "folder": os.getcwd(),  # noqa: PTH109 - it is only compared
+        "limits": [resource.getrlimit(one) for one in limits],
+    }
 
 
 @pytest.fixture

@@ -31,6 +31,12 @@ def _logs_as_they_were() -> Iterator[None]:
     structlog.configure(**config)
 
 
+@pytest.fixture(autouse=True)
+def _at_the_same_priority(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backup lowers the priority of its process: here, of all tests that follow."""
+    monkeypatch.setattr("os.nice", lambda _: 0)
+
+
 #: A command that asks the daemon of the test.
 Ask = Callable[..., Awaitable[Result]]
 
