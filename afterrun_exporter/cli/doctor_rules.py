@@ -59,14 +59,15 @@ def _problems(
     ]
     if different:
         yield f"not of version {version}: {_names(different)} different", GENERATE
-    for rule in loaded:
-        if rule.get("lastError"):
-            yield f"{rule['name']}: {rule['lastError']}", "see the log of Prometheus"
+    # Before errors: copies write the same series, which is one at times.
     if twice := [key for key, count in Counter(map(_key, loaded)).items() if count > 1]:
         yield (
             f"{_names(twice)} loaded more than once",
             "keep one copy of afterrun.rules.yml in the rule_files of prometheus.yml",
         )
+    for rule in loaded:
+        if rule.get("lastError"):
+            yield f"{rule['name']}: {rule['lastError']}", "see the log of Prometheus"
     outdated = by_name[names.RULES_OUTDATED, ""]
     if prometheus.query(outdated["query"]):
         yield "generated from another configuration than that of the daemon", GENERATE

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
+from typing import Final
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from click.testing import CliRunner
 
 from afterrun_exporter.cli.doctor_chain import DaemonFacts, daemon_findings
 from afterrun_exporter.cli.doctor_findings import Program, clock_finding
+from afterrun_exporter.cli.doctor_rules import rule_finding
 from afterrun_exporter.cli.group import afterrun
 from afterrun_exporter.clock import SystemClock
+
+WATCHDOG: Final = {
+    "name": "AfterRunWatchdog",
+    "type": "alerting",
+    "query": "vector(1)",
+}
+UNORDERED: Final = "out of order sample"
 
 
 class Skewed(BaseHTTPRequestHandler):
@@ -35,13 +47,21 @@ class Skewed(BaseHTTPRequestHandler):
         """Print nothing."""
 
 
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    running = HTTPServer(("127.0.0.1", 0), handler)
+    Thread(target=running.serve_forever).start()
+    try:
+        yield f"http://127.0.0.1:{running.server_address[1]}"
+    finally:
+        running.shutdown()
+        running.server_close()
+
+
 @pytest.fixture
 def server() -> Iterator[str]:
-    running = HTTPServer(("127.0.0.1", 0), Skewed)
-    Thread(target=running.serve_forever).start()
-    yield f"http://127.0.0.1:{running.server_address[1]}"
-    running.shutdown()
-    running.server_close()
+    with serving(Skewed) as url:
+        yield url
 
 
 @pytest.mark.parametrize(
@@ -105,3 +125,28 @@ def test_a_daemon_that_is_not_ready_gives_the_reason(
 
     assert (finding.status, others) == ("failed", [])
     assert finding.detail == f"{server}: {text}"
+
+
+class Loaded(Skewed):
+    """Answers as Prometheus, which has loaded the rules of a file twice."""
+
+    def do_GET(self) -> None:
+        query = parse_qs(urlsplit(self.path).query).get("query", [""])[0]
+        groups = {
+            "groups": [{"rules": [WATCHDOG | {"lastError": UNORDERED}, WATCHDOG]}]
+        }
+        data = query if "format_query" in self.path else groups
+        self.send_response_only(200)
+        self.end_headers()
+        self.wfile.write(json.dumps({"status": "success", "data": data}).encode())
+
+
+def test_rules_loaded_twice_are_found_before_the_errors_that_this_causes() -> None:
+    """Seen: the copies wrote out of order, and the detail was that error alone."""
+    rule = {"alert": WATCHDOG["name"], "expr": WATCHDOG["query"]}
+    file = {"groups": [{"name": "afterrun", "rules": [rule]}]}
+
+    with serving(Loaded) as url:
+        finding = rule_finding(Program("Prometheus", url, "--prometheus"), file, "1")
+
+    assert finding.detail == "AfterRunWatchdog is loaded more than once"
