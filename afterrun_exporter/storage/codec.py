@@ -53,7 +53,7 @@ def encode_state(state: JobState) -> str:
     return text.decode()
 
 
-def decode_state(text: str, keys: bytes) -> JobState:
+def decode_state(text: str | bytes, keys: bytes) -> JobState:
     """Return the state that was encoded as *text*, with its run keys."""
     return replace(_STATE.decode(text), run_keys=keys)
 

@@ -1,4 +1,4 @@
-"""Commits of a batch of decided changes: which were committed_ids, and which came too late."""
+"""Commits of a batch of decided changes: which were committed, and which came too late."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from afterrun_exporter.storage.postgres import beat, loading
 from afterrun_exporter.storage.postgres import outbox as outbox_rows
 from afterrun_exporter.storage.postgres.connections import SHORT, Connections
 from afterrun_exporter.storage.postgres.failures import CALLERS, FAULTS, REPEATABLE
-from afterrun_exporter.storage.postgres.writes import GONE, Writer
+from afterrun_exporter.storage.postgres.writes import Writer
 
 #: The most seconds for a statement: it is ended by the server soon after.
 LONGEST: Final = 9.0
@@ -136,15 +136,16 @@ class Commits:
         limit = min(LONGEST, SHORT + batch.seconds)
         stamp = writer.next_stamp()
         committed_ids = await writer.commit(connection, stamp, batch, limit)
-        if GONE in committed_ids:
+        if committed_ids is None:
             await register(connection, writer)
             stamp = writer.next_stamp()
             committed_ids = await writer.commit(connection, stamp, batch, limit)
-        if GONE in committed_ids:
+        if committed_ids is None:
             raise StorageError("another process removes writers")
-        missing = {name: writer.ids[name] for name, _ in writes}
         losers = {
-            name: id_ for name, id_ in missing.items() if id_ not in committed_ids
+            name: id_
+            for name, _ in writes
+            if (id_ := writer.ids[name]) not in committed_ids
         }
         if not losers:
             return _Result(stamp, {}, [])

@@ -32,9 +32,6 @@ ON CONFLICT (name) DO NOTHING
 """
 _IDS: Final = "SELECT name, id FROM jobs WHERE name = ANY($1::text[])"
 
-#: The result for a writer that was removed, because it was away for long.
-GONE: Final = 0
-
 
 class Writer:
     """A replica as a writer; its jobs have *ids* and *stamps* in memory."""
@@ -123,19 +120,19 @@ class Writer:
 
     async def commit(
         self, connection: asyncpg.Connection, stamp: int, batch: Batch, limit: float
-    ) -> set[int]:
+    ) -> set[int] | None:
         """Write *batch*; return the ids of the jobs that were written.
 
-        Also `GONE` if this writer was removed; then nothing is written. *limit* is in
-        seconds.
+        None if nothing was, because this writer was away for long and was removed.
+        *limit* is in seconds.
         """
         values: list[Any] = [stamp, *batch.columns()]
         sql = PLAIN
         if not batch.is_plain:
             values += batch.more_columns()
             sql = FULL
-        rows = await connection.fetch(sql, *values, timeout=limit)
-        return {id_ for (id_,) in rows}
+        ((is_known, ids),) = await connection.fetch(sql, *values, timeout=limit)
+        return {*ids} if is_known else None
 
 
 class _Parameters:
@@ -254,8 +251,9 @@ def _statement(*, is_full: bool) -> str:
     """  # noqa: S608
     queries = ", ".join(f"{name} ({sql})" for name, sql in parts.items())
     return f"""
-        WITH {queries} SELECT id FROM done UNION ALL SELECT {GONE}
-        WHERE NOT EXISTS (SELECT FROM writers WHERE id = $1 >> {COUNTER_BITS})
+        WITH {queries} SELECT
+            EXISTS (SELECT FROM writers WHERE id = $1 >> {COUNTER_BITS}),
+            ARRAY(SELECT id FROM done)
     """  # noqa: S608
 
 

@@ -69,7 +69,7 @@ async def test_each_run_counts_once_in_some_order(
 
     async def fragile(
         writer: Writer, connection: asyncpg.Connection, *args: Any
-    ) -> set[int]:
+    ) -> set[int] | None:
         how = breaking.pop(writer, "")
         if how == "before":
             connection.terminate()
