@@ -16,9 +16,10 @@ from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage.codec import UnreadableRowError
 from afterrun_exporter.storage.group_commit import Committed, GroupCommit
 from afterrun_exporter.storage.outbox import Outbox
-from afterrun_exporter.storage.postgres import beat, feed, loading
+from afterrun_exporter.storage.postgres import beat, clock_offset, feed, loading
 from afterrun_exporter.storage.postgres import outbox as outbox_rows
 from afterrun_exporter.storage.postgres.beat import Pulse
+from afterrun_exporter.storage.postgres.clock_offset import ClockOffset
 from afterrun_exporter.storage.postgres.commits import register
 from afterrun_exporter.storage.postgres.connections import Connections
 from afterrun_exporter.storage.postgres.failures import FAULTS
@@ -39,11 +40,6 @@ FRESH: Final = 5.0
 #: Seconds without a commit, although there is something to commit, after which a
 #: replica neither serves nor leads: what it exposes would be overdue.
 STUCK: Final = 10.0
-
-#: Seconds by which the clock may differ from that of the database: to lead, and to
-#: serve at all.
-LEADING_OFFSET: Final = 1.0
-SERVING_OFFSET: Final = 5.0
 
 #: Seconds from one comparison of all stamps to the next, and without a look after which
 #: one is necessary: the feed is not kept for ever.
@@ -93,7 +89,7 @@ class Replica:
         self._pending: set[int] = set()
         self._pending_outbox: set[int] = set()
         self._last_downtime: Downtime | None = None
-        self.clock_offset = 0.0
+        self._offset = ClockOffset(clock)
         #: The start of the last successful look, by both clocks.
         self._fresh_at: tuple[float, float] | None = None
         self._beat_at = self._resync_at = -float("inf")
@@ -111,7 +107,10 @@ class Replica:
 
     @property
     def is_leader(self) -> bool:
-        return self._clock.elapsed() < self._lead_until
+        return (
+            self._clock.elapsed() < self._lead_until
+            and abs(self.clock_offset) < clock_offset.LEADING
+        )
 
     @property
     def count(self) -> int:
@@ -122,16 +121,20 @@ class Replica:
         return self._last_downtime
 
     @property
+    def clock_offset(self) -> float:
+        return self._offset.now()
+
+    @property
     def conflicts(self) -> int:
         return self._commits.conflicts
 
     def outdated(self) -> str:
-        age = self.feed_lag()
+        elapsed, wall = self._clock.elapsed(), self._clock.now()
+        age, offset = self._age(elapsed, wall), self._offset.at(elapsed, wall)
         if age >= FRESH:
             cause = f": {self._failure}" if self._failure else ""
             return f"the database was last read {age:.0f} s ago{cause}"
-        offset = self.clock_offset
-        if abs(offset) >= SERVING_OFFSET:
+        if abs(offset) >= clock_offset.SERVING:
             direction = "ahead of" if offset > 0 else "behind"
             return (
                 f"the clock of this machine is {abs(offset):.0f} s {direction} that of "
@@ -160,11 +163,7 @@ class Replica:
         return own != "" and all(one in {"", own} for one in others)
 
     def feed_lag(self) -> float:
-        if self._fresh_at is None:
-            return float("inf")
-        elapsed, wall = self._fresh_at
-        # A machine that is suspended from outside may only see the time of day jump.
-        return max(self._clock.elapsed() - elapsed, self._clock.now() - wall)
+        return self._age(self._clock.elapsed(), self._clock.now())
 
     async def catch_up(self) -> None:
         if self._next is None:
@@ -212,6 +211,14 @@ class Replica:
             lambda one: beat.leave(one, self._writer.number, self.name)
         )
 
+    def _age(self, elapsed: float, wall: float) -> float:
+        """Return the age of the last look, at a time by both clocks."""
+        if self._fresh_at is None:
+            return float("inf")
+        then, wall_then = self._fresh_at
+        # A machine that is suspended from outside may only see the time of day jump.
+        return max(elapsed - then, wall - wall_then)
+
     async def _look_alone(self) -> None:
         async with self._one_at_a_time:
             self._next = None
@@ -236,7 +243,7 @@ class Replica:
             with suppress(StorageError):
                 await self._probe()
         is_stuck = self._writer.failing_for() >= STUCK
-        may_lead = abs(self.clock_offset) < LEADING_OFFSET and not is_stuck
+        may_lead = abs(self.clock_offset) < clock_offset.LEADING and not is_stuck
         records = self._writer.failing_since is None
         pulse = await self._link.run(
             lambda one: beat.beat(
@@ -248,9 +255,7 @@ class Replica:
                 records=records,
             )
         )
-        after = self._clock.now()
-        # The clock of the database may have been read at any time between.
-        self._note_offset(max(0.0, wall - pulse.now) + min(0.0, after - pulse.now))
+        self._offset.measure(wall, pulse.now)
         if not pulse.is_known:
             await self._connections.writer.run(lambda one: register(one, self._writer))
         await self._note_lease(pulse, began)
@@ -259,17 +264,8 @@ class Replica:
             self._follower.down(down)
         self._beat_at, self._is_stuck = began, is_stuck
 
-    def _note_offset(self, offset: float) -> None:
-        if abs(offset) >= LEADING_OFFSET > abs(self.clock_offset):
-            log.warning(
-                "clock_differs_from_database",
-                seconds=round(offset, 3),
-                hint="synchronize the clocks: this replica does not lead",
-            )
-        self.clock_offset = offset
-
     async def _note_lease(self, pulse: Pulse, began: float) -> None:
-        leads = pulse.is_leader and abs(self.clock_offset) < LEADING_OFFSET
+        leads = pulse.is_leader and abs(self.clock_offset) < clock_offset.LEADING
         if leads != self._has_led:
             log.info("leading" if leads else "leading_ended", replica=self.name)
         self._has_led = leads
