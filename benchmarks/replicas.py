@@ -3,7 +3,8 @@
 wrk sends single pings of 3 metrics to jobs with 2 rules and a schedule: to the daemon
 on SQLite, which has a core of its own, and to replicas that share both cores with
 PostgreSQL and wrk. The CPU time of a ping is that of all daemons, and apart from it
-that of all processes of PostgreSQL.
+that of all processes of PostgreSQL. Two daemons on SQLite, which share nothing else, show
+what these cores take at most.
 
 Then, of two replicas with many jobs: the time from the answer of one replica until the
 other shows the run, while others change; the time to another leader when the leader is
@@ -15,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -182,6 +184,24 @@ async def rates(
     return lines
 
 
+async def at_most(
+    plan: Plan, config: Path, database: Path, others: Sequence[Path]
+) -> list[tuple[str, ...]]:
+    """Return the lines about daemons that share both cores with wrk, and nothing else."""
+    with serving(config, database, pinned=True) as daemon, ExitStack() as stack:
+        apart = [stack.enter_context(serving(config, one)) for one in others]
+        sqlite, shared = Target([daemon], plan.jobs), Target(apart, plan.jobs)
+        sides = [one.side(plan.seconds) for one in (sqlite, shared)]
+        mine, theirs = await alternate(plan.rounds, *sides)
+    mine_cpu, cpu = (Measured(one.cpu[-plan.rounds :]) for one in (sqlite, shared))
+    name = f"{len(others)} daemons on SQLite"
+    return [
+        (f"pings to {name}", theirs.rate(), mine.rate(), theirs.over(mine).plain(), ""),
+        (f"{name}: CPU of a ping", cpu.seconds(), mine_cpu.seconds(),
+         cpu.over(mine_cpu).plain(), ""),
+    ]  # fmt: skip
+
+
 async def lag(plan: Plan, one: Daemon, other: Daemon) -> list[float]:
     """Return the times from the answer of *one* until *other* shows the run."""
     delay = round(1000 * CONNECTIONS / CHANGES)
@@ -274,7 +294,7 @@ async def many(
     return lines
 
 
-HEAD: Final = ("", "on PostgreSQL", "one daemon on SQLite", "ratio", "bar")
+HEAD: Final = ("", "measured", "one daemon on SQLite", "ratio", "bar")
 
 
 def main() -> int:
@@ -283,7 +303,12 @@ def main() -> int:
     plan = QUICK if quick else Plan()
     with TemporaryDirectory() as name, running_server() as server:
         files = registered_files(Path(name), plan.jobs, AGE)
-        lines = asyncio.run(rates(plan, server, *files))
+        config, database = files
+        others = [database.with_stem(f"other-{number}") for number in range(2)]
+        for one in others:
+            shutil.copy(database, one)
+        lines = asyncio.run(at_most(plan, config, database, others))
+        lines += asyncio.run(rates(plan, server, *files))
         files = registered_files(Path(name), plan.many, AGE)
         lines += asyncio.run(many(plan, server, *files))
     print(table(HEAD, lines))
