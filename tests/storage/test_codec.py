@@ -39,6 +39,12 @@ def test_a_state_comes_back_as_it_was(state: JobState) -> None:
 
 
 @given(state=states())
+def test_a_stored_state_has_no_control_characters(state: JobState) -> None:
+    """PostgreSQL has no NUL, and replicas read states without its substitute."""
+    assert min(encode_state(state)) >= " "
+
+
+@given(state=states())
 def test_a_state_comes_back_with_the_types_it_had(state: JobState) -> None:
     """A 1 that becomes a 1.0, or a text an outcome, shows in the metrics."""
     back = decode_state(encode_state(state), state.run_keys)
