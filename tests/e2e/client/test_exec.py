@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from tests.e2e.client.conftest import Cron
+from tests.e2e.client.conftest import PATIENCE, Cron
 from tests.e2e.client.odd import odd, taking
 from tests.e2e.client.records import only_run, runs
 from tests.e2e.daemon.daemon import AFTERRUN, Daemon, wait_until
@@ -60,7 +60,7 @@ def test_a_run_is_announced_while_it_goes_on(daemon: Daemon, cron: Cron) -> None
     )
 
     running.terminate()
-    assert running.wait(30) == 128 + signal.SIGTERM
+    assert running.wait(PATIENCE) == 128 + signal.SIGTERM
     assert only_run(daemon, "backup")["message"] == "killed by SIGTERM"
 
 
@@ -246,7 +246,7 @@ def test_a_stop_ends_the_retries(daemon: Daemon, cron: Cron) -> None:
 
     running.terminate()
 
-    assert running.wait(30) == 5
+    assert running.wait(PATIENCE) == 5
 
 
 def test_a_signal_that_is_ignored_stays_so(daemon: Daemon, cron: Cron) -> None:

@@ -186,7 +186,7 @@ def test_output_that_is_read_slowly_is_part_of_the_run(
             assert (running.returncode, stdout) == (0, bytes(120_000))
         else:
             running.stdout.close()
-            assert running.wait(30) == 141
+            assert running.wait(PATIENCE) == 141
 
     assert only_run(daemon, "read")["outcome"] == "ok"
     left = only_run(daemon, "left")
@@ -214,7 +214,7 @@ def test_a_reader_has_as_long_as_the_run(alone: Cron) -> None:
         "exec", "backup", *options, "--", "head", "-c", "200000", "/dev/zero"
     )
 
-    assert running.wait(30) == 124
+    assert running.wait(PATIENCE) == 124
     (run,) = alone.kept()
     assert run["status"] == "timeout"
     assert "not all of it was read within --timeout" in run["message"]
@@ -228,7 +228,7 @@ def test_a_signal_does_not_wait_for_a_reader(alone: Cron) -> None:
 
     running.terminate()
 
-    assert running.wait(30) == 74
+    assert running.wait(PATIENCE) == 74
     (run,) = alone.kept()
     assert (run["status"], run["exit_code"]) == ("fail", 74)
     assert "not all of it was read when a signal ended the run" in run["message"]
@@ -248,7 +248,7 @@ def test_output_that_does_not_block_is_all_passed_on(alone: Cron) -> None:
         time.sleep(0.5)
         text = opened.read()
 
-    assert running.wait(30) == 0
+    assert running.wait(PATIENCE) == 0
     assert text == "".join(f"{n}\n" for n in range(1, 100_001)).encode()
 
 
@@ -269,7 +269,7 @@ def test_a_terminal_that_vanishes_is_an_error(alone: Cron) -> None:
     wait_until((alone.folder / "ready").exists, "the command runs")
     os.close(master)
 
-    assert running.wait(30) != 0
+    assert running.wait(PATIENCE) != 0
     (run,) = alone.kept()
     assert run["status"] == "fail"
     assert "cannot write the job's output: Input/output error" in run["message"]
@@ -387,5 +387,5 @@ def test_signals_of_timers_are_passed_on(alone: Cron) -> None:
 
     running.send_signal(signal.SIGALRM)
 
-    assert running.wait(30) == 9
+    assert running.wait(PATIENCE) == 9
     assert alone.kept()[0]["exit_code"] == 9

@@ -31,6 +31,22 @@ def run(
     return done
 
 
+#: For programs whose library sends in the background, some time after it was called.
+WAIT_UNTIL: Final = """
+import time, urllib.error, urllib.request
+
+def wait_until(url, text):
+    while True:
+        try:
+            with urllib.request.urlopen(url) as answer:
+                if text in answer.read().decode():
+                    return
+        except urllib.error.HTTPError:  # not known yet
+            pass
+        time.sleep(0.05)
+"""
+
+
 def python(code: str, *arguments: str, ok: bool = True, **environment: str) -> str:
     """Run *code* where the clients are installed; return what it printed."""
     return run("python", "-c", code, *arguments, ok=ok, **environment).stdout
@@ -38,7 +54,7 @@ def python(code: str, *arguments: str, ok: bool = True, **environment: str) -> s
 
 def curl(*arguments: str) -> str:
     """Have curl do as *arguments* say; return what it was answered, which is no error."""
-    command = ["curl", "-fsS", "-m", "10", *arguments]
+    command = ["curl", "-fsS", "-m", f"{PATIENCE}", *arguments]
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, timeout=PATIENCE
     )

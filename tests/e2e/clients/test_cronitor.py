@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.e2e.clients.clients import python, runs
+from tests.e2e.clients.clients import WAIT_UNTIL, python, runs
 from tests.e2e.clients.dropping import DroppingProxy
 from tests.e2e.daemon.daemon import Daemon
 
@@ -86,15 +86,15 @@ def test_what_a_decorator_says_of_a_job_is_expected_of_it(daemon: Daemon) -> Non
     python(
         CLIENT.format(url=daemon.url)
         + MONITORS.format(url=daemon.url)
+        + WAIT_UNTIL
         + """
 @cronitor.job("nightly", attributes={"schedule": "0 2 * * *", "grace_seconds": 120,
     "assertions": ["metric.duration < 5 min"]})
 def work():
     pass
 work()
-import time
-time.sleep(2)
 """
+        + f"wait_until('{daemon.url}/api/v1/jobs/nightly', '0 2 * * *')\n"
     )
 
     job = daemon.get("/api/v1/jobs/nightly").json()

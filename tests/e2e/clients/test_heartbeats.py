@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import subprocess
-
-from tests.e2e.clients.clients import python, runs
+from tests.e2e.clients.clients import WAIT_UNTIL, curl, python, runs
 from tests.e2e.daemon.daemon import Daemon
-
-
-def curl(*arguments: str) -> str:
-    command = ["curl", "-fsS", "-m", "10", *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def test_apykuma_pushes(daemon: Daemon) -> None:
     python(
-        f"""
+        WAIT_UNTIL
+        + f"""
 import apykuma, asyncio
 async def main():
     await apykuma.start("{daemon.url}/api/push/TOKEN?status=up&msg=OK&ping=")
-    await asyncio.sleep(1)
+    await asyncio.to_thread(
+        wait_until, "{daemon.url}/api/v1/jobs/TOKEN/runs", '"outcome"'
+    )
 asyncio.run(main())
 """
     )

@@ -19,7 +19,7 @@ def dsn(daemon: Daemon) -> str:
 
 
 def sdk(daemon: Daemon, code: str, *, ok: bool = True) -> None:
-    end = "sentry_sdk.flush(timeout=10)\n"
+    end = "sentry_sdk.flush(timeout=100)\n"
     python(SDK.format(dsn=dsn(daemon)) + code + end, ok=ok)
 
 

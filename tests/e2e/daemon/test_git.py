@@ -77,6 +77,8 @@ class Following:
             "--config.git-path=conf",
             f"--config.git-token-file={self.token_file}",
             "--config.git-interval=1h",
+            # A stop that waits for a fetch does not end within a test.
+            "--config.git-timeout=1h",
             *more,
         )
 

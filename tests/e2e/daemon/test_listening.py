@@ -17,6 +17,7 @@ from tests.e2e.daemon.acts import (
 )
 from tests.e2e.daemon.daemon import (
     HOST,
+    PATIENCE,
     Daemon,
     request,
 )
@@ -155,7 +156,7 @@ def test_a_key_that_is_no_text_is_no_trouble(daemon: Daemon) -> None:
     answers = []
     keys = (b"caf\xe9", b"\xff\xfe", b"\xed\xa0\x80")
     for key, method in product(keys, (b"GET", b"GET", b"POST")):
-        with socket.create_connection((HOST, daemon.port), 30) as connection:
+        with socket.create_connection((HOST, daemon.port), PATIENCE) as connection:
             connection.sendall(
                 method + b" /ping/backup HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
                 b"Content-Length: 0\r\nIdempotency-Key: " + key + b"\r\n\r\n"

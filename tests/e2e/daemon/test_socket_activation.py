@@ -9,7 +9,7 @@ import sys
 import urllib.request
 from pathlib import Path
 
-from tests.e2e.daemon.daemon import AFTERRUN, PATIENCE
+from tests.e2e.daemon.daemon import AFTERRUN, PATIENCE, PATIENT_STOP
 
 #: Becomes the daemon, with its first argument as file descriptor 3, as systemd does.
 START = """
@@ -41,6 +41,7 @@ def test_a_passed_socket_is_served_and_a_restart_refuses_nothing(
             f"--storage.path={tmp_path / 'afterrun.db'}",
             *("--web.systemd-socket", "--web.enable-lifecycle"),
             *("--web.route-prefix=/afterrun", "--web.disable-exporter-metrics"),
+            PATIENT_STOP,
         ]
         for number in (1, 2):
             log = tmp_path / f"log-{number}"

@@ -24,6 +24,7 @@ from tests.e2e.daemon.acts import (
 )
 from tests.e2e.daemon.daemon import (
     HOST,
+    PATIENCE,
     Daemon,
     until,
     wait_until,
@@ -60,7 +61,7 @@ def test_a_stop_lets_a_client_finish_what_it_began_to_send(daemon: Daemon) -> No
     """It was told to go on, so it is heard to the end."""
     daemon.start()
     body = b'{"run_id": "the-last"}'
-    with socket.create_connection((HOST, daemon.port), 30) as connection:
+    with socket.create_connection((HOST, daemon.port), PATIENCE) as connection:
         connection.sendall(
             b"POST /ping/backup HTTP/1.1\r\nHost: localhost\r\n"
             b"Content-Length: %d\r\nExpect: 100-continue\r\n\r\n" % len(body)
@@ -77,7 +78,7 @@ def test_a_stop_lets_a_client_finish_what_it_began_to_send(daemon: Daemon) -> No
 
 def test_a_stop_does_not_wait_for_connections_that_are_idle(daemon: Daemon) -> None:
     """A client that keeps its connection keeps nobody waiting."""
-    daemon.start("--web.shutdown-timeout=1h")
+    daemon.start()
     with closing(daemon.connect()) as connection:
         ping(connection, "backup")
         daemon.send_signal(SIGTERM)
@@ -108,7 +109,7 @@ async def test_a_stop_under_load_loses_nothing(
 @contextmanager
 def client_that_never_ends(daemon: Daemon) -> Iterator[None]:
     """It has sent a head, and never sends all of the body."""
-    with socket.create_connection((HOST, daemon.port), 30) as connection:
+    with socket.create_connection((HOST, daemon.port), PATIENCE) as connection:
         connection.sendall(
             b"POST /ping/backup HTTP/1.1\r\nHost: localhost\r\n"
             b"Content-Length: 100\r\nExpect: 100-continue\r\n\r\n"
@@ -120,7 +121,7 @@ def client_that_never_ends(daemon: Daemon) -> Iterator[None]:
 
 def test_a_stop_does_not_wait_for_a_client_that_never_ends(daemon: Daemon) -> None:
     """Seen: 20.9 s, and docker kills after 10."""
-    daemon.start()
+    daemon.start("--web.shutdown-timeout=8s")
     daemon.get("/ping/backup")
     with client_that_never_ends(daemon):
         daemon.send_signal(SIGTERM)
@@ -145,7 +146,7 @@ def test_a_stop_takes_as_long_as_it_is_told(daemon: Daemon) -> None:
 
 def test_a_second_signal_ends_a_stop_at_once(daemon: Daemon) -> None:
     """Whoever presses Ctrl-C twice does not want to wait."""
-    daemon.start("--web.shutdown-timeout=1h")
+    daemon.start()
     with client_that_never_ends(daemon):
         daemon.send_signal(SIGINT)
         wait_until(lambda: "msg=stopping" in daemon.log, "it stops")
