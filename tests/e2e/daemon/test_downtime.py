@@ -6,11 +6,12 @@ import time
 from datetime import UTC, datetime
 
 from afterrun_exporter.core.timestamps import format_time
-from tests.e2e.daemon.daemon import Daemon, wait_until
+from tests.e2e.daemon.daemon import PATIENCE, Daemon, wait_until
 
-#: All but one are due at the same minute of each hour.
+#: All but one are due at the same minute of each hour. A late report has to come before
+#: the daemon has settled, on a busy machine too.
 CONFIG = """
-settle: 2s
+settle: 20s
 defaults: {{grace: 1s}}
 jobs:
   lost: {{schedule: "{minute} * * * *"}}
@@ -21,18 +22,21 @@ jobs:
 
 
 def test_jobs_that_were_due_meanwhile_are_unobserved(daemon: Daemon) -> None:
-    slot = (time.time() + 10) // 60 * 60 + 60
+    # The daemon has to be down by then.
+    slot = (time.time() + 30) // 60 * 60 + 60
     minute = datetime.fromtimestamp(slot, UTC).minute
     daemon.configure(CONFIG.format(minute=minute))
     daemon.start()
     assert daemon.stop() == 0
-    wait_until(lambda: time.time() > slot + 1.5, "the jobs were due", 90)
+    wait_until(lambda: time.time() > slot + 1.5, "the jobs were due", PATIENCE)
 
     daemon.start()
     late = {"ended_at": format_time(slot)}
     assert daemon.post("/ping/spooled", late).status == 200
     wait_until(
-        lambda: daemon.series()["afterrun_unobserved_jobs", ""] > 0, "it is settled", 30
+        lambda: daemon.series()["afterrun_unobserved_jobs", ""] > 0,
+        "it is settled",
+        PATIENCE,
     )
 
     series = daemon.series()
