@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
+
 INSTALL = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-PATIENCE = 300.0
 
 
 def install(home: Path) -> Path:

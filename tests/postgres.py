@@ -21,8 +21,9 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.e2e.network import LOOPBACK, PATIENCE, free_port, listens, wait_for
+from tests.e2e.network import LOOPBACK, free_port, listens, wait_for
 from tests.e2e.processes import LAST_LINES, installed
+from tests.patience import PATIENCE
 
 #: An environment variable: a folder with programs of another version.
 PROGRAMS: Final = "AFTERRUN_TEST_POSTGRES"

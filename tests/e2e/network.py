@@ -16,6 +16,8 @@ from typing import Any, Final, TypeVar
 
 import pytest
 
+from tests.patience import PATIENCE
+
 LOOPBACK: Final = "127.0.0.1"
 
 #: Below the ports that Linux gives to outgoing connections: one of those must not
@@ -23,8 +25,6 @@ LOOPBACK: Final = "127.0.0.1"
 FIRST_PORT: Final = 12_000
 LAST_PORT: Final = 31_999
 
-#: For a machine that is busy with something else.
-PATIENCE: Final = 60.0
 
 Value = TypeVar("Value")
 

@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 import pytest
 
 from afterrun_exporter import conventions as names
+from tests.patience import PATIENCE
 
 from . import network
 from .chain import url
@@ -131,7 +132,7 @@ def _ping(chain: Generated, job: str, **report: Any) -> None:
     request = urllib.request.Request(  # noqa: S310
         f"{chain.daemon_url}/ping/{job}", json.dumps(report).encode()
     )
-    urllib.request.urlopen(request, timeout=120).close()  # noqa: S310
+    urllib.request.urlopen(request, timeout=PATIENCE).close()  # noqa: S310
 
 
 @each_job

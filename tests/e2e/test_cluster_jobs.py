@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 import afterrun_exporter
+from tests.patience import PATIENCE
 
 from .client.records import only_run
 from .daemon.conftest import MakeDaemon, make_daemon
@@ -27,8 +28,6 @@ from .processes import installed
 __all__ = ["make_daemon"]
 
 EXAMPLES: Final = Path(__file__).parents[2] / "examples/kubernetes"
-#: Longer than anything here takes on a busy machine.
-PATIENCE: Final = 120.0
 SECRET: Final = "ar_cluster"  # noqa: S105 - of these tests
 
 
@@ -120,7 +119,7 @@ def test_the_command_ends_its_pod_and_that_is_reported(
         while :; do /tools/busybox sleep 0.1; done
     """
     process = start(root, daemon.url, job)
-    assert wait_for((root / "opt/ready").exists, PATIENCE)
+    assert wait_for((root / "opt/ready").exists)
     process.send_signal(SIGTERM)
     output, _ = process.communicate(timeout=PATIENCE)
 

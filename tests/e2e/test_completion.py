@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
+
 from . import network
 from .chain import daemon, url
 
@@ -88,7 +90,7 @@ def completions(shell: str, line: str, environ: dict[str, str]) -> list[str]:
         text=True,
         check=False,
         env=environ,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert done.stderr == ""
     return re.findall(r"^[\w-]+", done.stdout, re.MULTILINE)

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from afterrun_exporter.core.secrets import digest
+from tests.patience import PATIENCE
 
 from . import network
 from .chain import alertmanager, daemon, prometheus, prometheus_config, url
@@ -124,7 +125,12 @@ def doctor(
     ]
     environ = {"AFTERRUN_TOKEN": token, "NO_PROXY": "*"}
     done = subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=120, env=environ
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+        env=environ,
     )
     assert done.stderr == ""
     answer = json.loads(done.stdout)
@@ -136,7 +142,7 @@ def failed(findings: dict[str, dict[str, str]]) -> list[str]:
     return [link for link, one in findings.items() if one["status"] == "failed"]
 
 
-def scraped(prometheus_url: str, patience: float = network.PATIENCE) -> None:
+def scraped(prometheus_url: str, patience: float = PATIENCE) -> None:
     """Wait until all that is configured is discovered, scraped and evaluated."""
 
     def settled() -> bool:

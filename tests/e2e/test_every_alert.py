@@ -22,6 +22,7 @@ import yaml
 
 from afterrun_exporter import conventions as names
 from afterrun_exporter.clock import SystemClock
+from tests.patience import PATIENCE
 
 from . import network
 from .conftest import Launch
@@ -29,8 +30,6 @@ from .generated import Generated, assemble
 
 CONFIG: Final = Path(__file__).with_name("every_alert.yml")
 
-#: For what takes a window of the shortened alerting rules, on a busy machine.
-PATIENCE: Final = 90.0
 
 FIRING: Final = "firing"
 RESOLVED: Final = "resolved"
@@ -82,7 +81,7 @@ class Scene:
             f"{self.chain.daemon_url}{path}", json.dumps(body).encode()
         )
         try:
-            with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             with error:
@@ -116,7 +115,7 @@ class Scene:
             told = self.told()
             return all(told.get(key, [])[-1:] == [status] for key in keys)
 
-        network.wait_for(is_told, PATIENCE)
+        network.wait_for(is_told)
 
     def firing(self) -> set[tuple[str, str]]:
         """Return what fires in Prometheus now, by alert and job."""
@@ -175,7 +174,7 @@ def mended_jobs(trouble_with_jobs: Scene) -> Scene:
     scene.wait_until_told(RESOLVED, ABOUT_JOBS, lambda: scene.ping("does-not-run"))
     for job in ("builds-on-it", "failed-before"):
         scene.ping(job)
-    network.wait_for(lambda: INHIBITS not in scene.firing(), PATIENCE)
+    network.wait_for(lambda: INHIBITS not in scene.firing())
     return scene
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 import pytest
 
 from afterrun_exporter import conventions as names
+from tests.patience import PATIENCE
 
 from . import chain, network
 from .conftest import Launch
@@ -79,7 +80,7 @@ def posts(
         json.dumps([started]).encode(),
         {"Content-Type": "application/json"},
     )
-    urllib.request.urlopen(request, timeout=120).close()  # noqa: S310
+    urllib.request.urlopen(request, timeout=PATIENCE).close()  # noqa: S310
 
     def read() -> dict[str, dict[str, Any]]:
         lines = posted.read_text().splitlines() if posted.exists() else []

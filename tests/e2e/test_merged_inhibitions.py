@@ -9,6 +9,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from tests.patience import PATIENCE
+
 from . import chain, network
 from .conftest import Launch
 
@@ -78,7 +80,7 @@ def test_a_critical_job_silences_no_other_job(tmp_path: Path, launch: Launch) ->
 def post(url: str, body: Any) -> None:
     headers = {"Content-Type": "application/json"}
     request = urllib.request.Request(url, json.dumps(body).encode(), headers)  # noqa: S310
-    urllib.request.urlopen(request, timeout=120).close()  # noqa: S310
+    urllib.request.urlopen(request, timeout=PATIENCE).close()  # noqa: S310
 
 
 def jobs_in(posted: Path) -> set[str]:
@@ -89,7 +91,7 @@ def jobs_in(posted: Path) -> set[str]:
 
 def inhibited(port: int) -> list[tuple[str, str]]:
     url = f"{chain.url(port)}/api/v2/alerts"
-    with urllib.request.urlopen(url, timeout=120) as answer:  # noqa: S310
+    with urllib.request.urlopen(url, timeout=PATIENCE) as answer:  # noqa: S310
         alerts = json.load(answer)
     return [
         (alert["labels"]["alertname"], alert["labels"]["severity"])

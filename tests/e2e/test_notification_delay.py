@@ -15,6 +15,8 @@ from typing import Final
 
 import pytest
 
+from tests.patience import PATIENCE
+
 from . import network
 from .conftest import Launch
 from .generated import Generated, assemble
@@ -48,7 +50,7 @@ def fail(chain: Generated, job: str) -> float:
     """Report that *job* failed; return when that was answered."""
     address = f"{chain.daemon_url}/ping/{job}"
     body = json.dumps({"status": "fail"}).encode()
-    with urllib.request.urlopen(address, body, timeout=120) as answer:  # noqa: S310
+    with urllib.request.urlopen(address, body, timeout=PATIENCE) as answer:  # noqa: S310
         assert answer.status == 200
     return time.time()
 
@@ -66,7 +68,7 @@ def told_at(chain: Generated, job: str) -> float | None:
 def test_somebody_is_told(chain: Generated) -> None:
     fail(chain, "soon")
 
-    assert network.wait_for(partial(told_at, chain, "soon"), 300.0)
+    assert network.wait_for(partial(told_at, chain, "soon"))
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from afterrun_exporter import conventions as names
+from tests.patience import PATIENCE
 
 from . import chain, network
 from .conftest import Launch
@@ -92,7 +93,7 @@ class Scene:
         body = json.dumps(alerts).encode()
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(self._url, body, headers)  # noqa: S310
-        urllib.request.urlopen(request, timeout=120).close()  # noqa: S310
+        urllib.request.urlopen(request, timeout=PATIENCE).close()  # noqa: S310
 
     def mails(self) -> list[Mail]:
         return list(self.inbox.sent().mails)

@@ -16,6 +16,7 @@ from sqlite3 import connect
 from typing import Any, Final
 
 from afterrun_exporter import conventions as names
+from tests.patience import PATIENCE
 
 from . import network
 from .chain import Chain, Pace, assemble
@@ -82,7 +83,7 @@ def report(chain: Chain, job: str, body: dict[str, Any]) -> float:
     request = urllib.request.Request(  # noqa: S310
         f"{chain.daemon_url}/ping/{job}", json.dumps(body).encode(), method="POST"
     )
-    with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310
         assert answer.status == 200
     return time.time()
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from tests.patience import PATIENCE
+
 from . import network
 from .conftest import Launch
 from .processes import Process, installed
@@ -63,7 +65,7 @@ def request(method: str, url: str, body: object = None) -> tuple[int, Any]:
     headers = {"Content-Type": "application/json"}
     asked = urllib.request.Request(url, data, headers, method=method)  # noqa: S310
     try:
-        with urllib.request.urlopen(asked, timeout=120) as answer:  # noqa: S310
+        with urllib.request.urlopen(asked, timeout=PATIENCE) as answer:  # noqa: S310
             return answer.status, json.loads(answer.read() or "null")
     except urllib.error.HTTPError as error:
         with error:
@@ -240,7 +242,7 @@ def test_a_reload_that_alertmanager_refuses_is_told_to_prometheus(scene: Scene) 
 
     def reload() -> int:
         asked = urllib.request.Request(f"{scene.daemon}/-/reload", method="POST")  # noqa: S310
-        with urllib.request.urlopen(asked, timeout=120) as answer:  # noqa: S310
+        with urllib.request.urlopen(asked, timeout=PATIENCE) as answer:  # noqa: S310
             status: int = answer.status
         return status
 

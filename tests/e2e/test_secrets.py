@@ -28,6 +28,7 @@ from tests.e2e.client.conftest import Cron, Done, alone
 from tests.e2e.daemon.conftest import daemon, make_daemon
 from tests.e2e.daemon.daemon import HOST, Daemon, wait_until
 from tests.e2e.network import free_port
+from tests.patience import PATIENCE
 
 __all__ = ["alone", "daemon", "make_daemon"]
 
@@ -192,7 +193,7 @@ def ask(
     port: int, method: str, path: str, headers: dict[str, str], body: str = ""
 ) -> str:
     """Return the whole answer to a request."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=60)
+    connection = http.client.HTTPConnection(HOST, port, timeout=PATIENCE)
     try:
         connection.putrequest(method, path, skip_host="Host" in headers)
         for name, value in {"Content-Length": str(len(body)), **headers}.items():

@@ -12,6 +12,7 @@ import yaml
 
 from afterrun_exporter import conventions as names
 from afterrun_exporter.core.scrape_shards import Shard
+from tests.patience import PATIENCE
 
 from . import network
 from .chain import daemon, prometheus, url
@@ -65,7 +66,7 @@ class Sharded:
         request = urllib.request.Request(  # noqa: S310
             f"{url(self._daemon)}/ping/{job}", body, method="POST"
         )
-        with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310
             assert answer.status == 200
 
 

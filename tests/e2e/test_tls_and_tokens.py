@@ -19,6 +19,7 @@ import yaml
 
 from afterrun_exporter.auth.callers import Scope
 from afterrun_exporter.core.secrets import digest
+from tests.patience import PATIENCE
 from tests.server.tls import EC, Papers
 
 from . import network
@@ -117,7 +118,7 @@ class Locked:
             text=True,
             check=False,
             env=environ,
-            timeout=60,
+            timeout=PATIENCE,
         )
 
 
@@ -370,7 +371,7 @@ def healthcheck(process: Process) -> int:
     """Return the exit status of the health check of the image."""
     module = "afterrun_exporter.client.healthcheck"
     command = [sys.executable, "-m", module, str(process.pid)]
-    return subprocess.run(command, check=False, timeout=60).returncode
+    return subprocess.run(command, check=False, timeout=PATIENCE).returncode
 
 
 def test_the_health_check_of_the_image_follows_the_port_and_tls(

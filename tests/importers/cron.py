@@ -9,6 +9,7 @@ from typing import NamedTuple
 from afterrun_exporter.importers.crontab import cron_jobs
 from afterrun_exporter.importers.crontab_rewriting import rewrite
 from afterrun_exporter.importers.model import InputFile
+from tests.patience import PATIENCE
 
 PATH = "/usr/bin:/bin"
 
@@ -57,7 +58,7 @@ def run(
         capture_output=True,
         env={"PATH": PATH, "HOME": "/tmp", "LOGNAME": "x"} | (environment or {}),  # noqa: S108
         check=False,
-        timeout=120,
+        timeout=PATIENCE,
     )
     return Ran(result.stdout.decode(errors="replace"), result.returncode)
 

@@ -15,11 +15,9 @@ import pytest
 from tests.e2e.daemon.conftest import make_daemon
 from tests.e2e.daemon.daemon import AFTERRUN, Daemon
 from tests.e2e.replicas.as_one import daemon_or_replicas
+from tests.patience import PATIENCE
 
 __all__ = ["alone", "cron", "make_daemon"]
-
-#: Longer than anything here takes on a busy machine.
-PATIENCE = 60.0
 
 
 @dataclass

@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from tests.e2e.daemon.daemon import HOST
+from tests.patience import PATIENCE
 
 #: Makes an answer of a request; returns False to hang up without one.
 Act = Callable[["Handler", bytes], bool]
@@ -115,7 +116,7 @@ def forgetful(url: str, times: int) -> Act:
     lost: list[int] = []
 
     def act(handler: Handler, body: bytes) -> bool:
-        connection = HTTPConnection(host, timeout=120)
+        connection = HTTPConnection(host, timeout=PATIENCE)
         connection.request("POST", handler.path, body)
         answer = json.loads(connection.getresponse().read())
         connection.close()

@@ -9,9 +9,10 @@ from threading import Thread
 
 import pytest
 
-from tests.e2e.client.conftest import PATIENCE, Cron, Done
+from tests.e2e.client.conftest import Cron, Done
 from tests.e2e.client.records import only_run, total
 from tests.e2e.daemon.daemon import AFTERRUN, Daemon
+from tests.patience import PATIENCE
 
 #: Root reads everything, unless it may not.
 UNPRIVILEGED = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"]

@@ -11,10 +11,11 @@ import sys
 
 import pytest
 
-from tests.e2e.client.conftest import PATIENCE, Cron
+from tests.e2e.client.conftest import Cron
 from tests.e2e.client.odd import odd, taking
 from tests.e2e.client.records import only_run, runs
 from tests.e2e.daemon.daemon import AFTERRUN, Daemon, wait_until
+from tests.patience import PATIENCE
 
 
 def script(cron: Cron, text: str, mode: int = 0o755) -> str:
@@ -207,7 +208,7 @@ def test_signals_are_passed_on(daemon: Daemon, cron: Cron) -> None:
     for name, running in started.items():
         wait_until((cron.folder / name).exists, "the command runs")
         running.send_signal(signal.Signals[f"SIG{name}"])
-        out, _ = running.communicate(timeout=120)
+        out, _ = running.communicate(timeout=PATIENCE)
         assert (running.returncode, out) == (9, b"heard\n")
         assert only_run(daemon, name)["exit_code"] == 9
 
@@ -257,7 +258,7 @@ def test_a_signal_that_is_ignored_stays_so(daemon: Daemon, cron: Cron) -> None:
     wait_until((cron.folder / "ready").exists, "the command runs")
 
     running.send_signal(signal.SIGHUP)
-    out, _ = running.communicate(timeout=120)
+    out, _ = running.communicate(timeout=PATIENCE)
 
     assert b"ok" in out
     assert only_run(daemon, "backup")["outcome"] == "ok"
@@ -295,7 +296,7 @@ def test_an_exec_that_is_killed_is_missed_by_its_signs_of_life(
         job = daemon.get("/api/v1/jobs/backup").json()
         return [alert["kind"] for alert in job["alerts"]]
 
-    wait_until(lambda: bool(alerts()), "it is missed", 60)
+    wait_until(lambda: bool(alerts()), "it is missed")
     assert alerts() == ["overrunning"]
 
 
@@ -370,7 +371,7 @@ def test_a_mistake_of_ours_costs_the_job_nothing(cron: Cron) -> None:
         capture_output=True,
         check=False,
         env=cron.environ,
-        timeout=60,
+        timeout=PATIENCE,
     )
 
     assert (done.returncode, done.stdout) == (7, b"ran\n")

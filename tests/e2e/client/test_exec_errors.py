@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.client.conftest import PATIENCE, Cron
+from tests.e2e.client.conftest import Cron
 from tests.e2e.client.records import only_run, total
 from tests.e2e.daemon.daemon import AFTERRUN, Daemon, wait_until
+from tests.patience import PATIENCE
 
 FULL = "cannot write the job's output: No space left on device"
 GONE = "cannot write the job's output: Broken pipe"
@@ -182,7 +183,7 @@ def test_output_that_is_read_slowly_is_part_of_the_run(
         assert total(daemon, "runs", job) == 0
         assert running.stdout is not None
         if job == "read":
-            stdout, _ = running.communicate(timeout=120)
+            stdout, _ = running.communicate(timeout=PATIENCE)
             assert (running.returncode, stdout) == (0, bytes(120_000))
         else:
             running.stdout.close()

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from afterrun_exporter.client import aping, job, ping, run
-from tests.e2e.client.conftest import PATIENCE
 from tests.e2e.client.odd import Handler, odd, taking
 from tests.e2e.client.records import only_run, runs
 from tests.e2e.daemon.daemon import Daemon
+from tests.patience import PATIENCE
 
 
 @pytest.fixture(autouse=True)

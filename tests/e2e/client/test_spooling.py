@@ -26,6 +26,7 @@ from tests.e2e.client.odd import (
 from tests.e2e.client.records import alerts, instant, only_run, runs, total
 from tests.e2e.clients.dropping import DroppingProxy
 from tests.e2e.daemon.daemon import Daemon, wait_until
+from tests.patience import PATIENCE
 
 #: Long enough for several attempts.
 IMPATIENT = ["--patience", "1500ms"]
@@ -92,7 +93,7 @@ def test_no_run_is_missed_that_was_only_told_late(daemon: Daemon, cron: Cron) ->
 
     assert cron.run("spool", "flush").code == 0
 
-    wait_until(lambda: bool(alerts(daemon)), "the next run is missed", 120)
+    wait_until(lambda: bool(alerts(daemon)), "the next run is missed")
     (alert,) = daemon.get("/api/v1/alerts").json()["alerts"]
     last = instant(runs(daemon, "backup")[-1]["finished_at"])
     assert alert["kind"] == "missed"
@@ -109,7 +110,7 @@ def test_a_run_whose_start_alone_was_lost_is_one_run(
     time.sleep(1)
     daemon.start()
 
-    running.communicate(timeout=300)
+    running.communicate(timeout=PATIENCE)
 
     run = only_run(daemon, "backup")
     assert 3 <= run["duration"] < time.monotonic() - began
@@ -126,7 +127,7 @@ def test_a_run_whose_end_alone_was_lost_is_one_run(daemon: Daemon, cron: Cron) -
         "the start is reported",
     )
     daemon.stop()
-    running.communicate(timeout=300)
+    running.communicate(timeout=PATIENCE)
     took = time.monotonic() - began
 
     daemon.start()
@@ -197,7 +198,7 @@ def test_a_stop_does_not_wait_for_the_daemon(cron: Cron) -> None:
     wait_until(cron.keeps_the_end, "the end of the run is in the spool")
 
     running.send_signal(signal.SIGTERM)
-    running.communicate(timeout=300)
+    running.communicate(timeout=PATIENCE)
 
     assert running.returncode == 4
 

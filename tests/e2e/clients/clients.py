@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.e2e.daemon.daemon import Daemon
+from tests.patience import PATIENCE
 
 #: Made by `make test`.
 CLIENTS: Final = Path(__file__).parents[3] / ".venv-clients" / "bin"
-PATIENCE: Final = 60.0
 
 
 def run(

@@ -9,7 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Final, Self
 
-from tests.e2e.daemon.daemon import HOST, PATIENCE, Daemon
+from tests.e2e.daemon.daemon import HOST, Daemon
+from tests.patience import PATIENCE
 
 BAD_GATEWAY: Final = 502
 

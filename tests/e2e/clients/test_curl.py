@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.clients.clients import PATIENCE, jobs, runs
+from tests.e2e.clients.clients import jobs, runs
 from tests.e2e.clients.dropping import BAD_GATEWAY, DroppingProxy
 from tests.e2e.daemon.daemon import Daemon
+from tests.patience import PATIENCE
 
 CURL = ("curl", "-fsS", "-m", "10", "--retry", "5", "--retry-connrefused")
 

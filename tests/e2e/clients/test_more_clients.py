@@ -21,8 +21,8 @@ from tests.e2e.clients.clients import CLIENTS, jobs, runs
 from tests.e2e.clients.dropping import BAD_GATEWAY, DroppingProxy
 from tests.e2e.daemon.daemon import HOST, Daemon
 from tests.e2e.network import free_port
+from tests.patience import PATIENCE
 
-PATIENCE: Final = 120.0
 HERE: Final = Path(__file__).parent
 PROGRAMS: Final = HERE / "programs"
 NODE: Final = HERE / "node"

@@ -7,8 +7,9 @@ from typing import Final
 
 import pytest
 
-from tests.e2e.clients.clients import PATIENCE, runs
+from tests.e2e.clients.clients import runs
 from tests.e2e.daemon.daemon import Daemon
+from tests.patience import PATIENCE
 
 PROGRAMS: Final = {
     "ncat": ("ncat", "{host}", "{port}"),

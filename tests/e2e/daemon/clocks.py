@@ -15,7 +15,8 @@ from typing import Any, Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.e2e.daemon.daemon import PATIENCE, Daemon, wait_until
+from tests.e2e.daemon.daemon import Daemon, wait_until
+from tests.patience import PATIENCE
 
 #: As Debian's libfaketime has it; scripts/system-packages.sh installs it.
 LIBRARY: Final = "faketime/libfaketime.so.1"

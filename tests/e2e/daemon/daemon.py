@@ -20,13 +20,12 @@ from typing import Any, Final
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.e2e.network import free_port
+from tests.patience import PATIENCE
 
 #: Beside the interpreter that runs the tests.
 AFTERRUN: Final = Path(sys.executable).with_name("afterrun")
 
 HOST: Final = "127.0.0.1"
-#: Longer than anything here takes on a busy machine.
-PATIENCE: Final = 120.0
 #: A stop that is not done by then is seen by the tests themselves, so a busy machine
 #: does not turn a clean stop into a forced one.
 PATIENT_STOP: Final = "--web.shutdown-timeout=1h"

@@ -15,8 +15,9 @@ import pytest
 
 from tests.e2e.daemon.acts import recorded
 from tests.e2e.daemon.conftest import MakeDaemon
-from tests.e2e.daemon.daemon import AFTERRUN, PATIENCE, Daemon, Ended, until
+from tests.e2e.daemon.daemon import AFTERRUN, Daemon, Ended, until
 from tests.e2e.daemon.load import Load, configuration
+from tests.patience import PATIENCE
 
 
 def afterrun(command: str, file: Path, daemon: Daemon, *flags: str) -> Ended:
@@ -49,7 +50,7 @@ async def test_a_backup_under_load_has_all_that_was_answered_before(
     daemon.start()
     load = Load(daemon.url, rng, "load", 16)
     running = asyncio.create_task(load.run())
-    await until(lambda: len(load.ledger.answered) > 300, "it is under load", 60)
+    await until(lambda: len(load.ledger.answered) > 300, "it is under load")
     before = set(load.ledger.answered)
     copy = tmp_path / "copy.db"
 

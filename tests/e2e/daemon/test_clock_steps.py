@@ -16,7 +16,8 @@ from tests.e2e.daemon.clocks import (
     instant,
     shown_ahead,
 )
-from tests.e2e.daemon.daemon import PATIENCE, Daemon, wait_until
+from tests.e2e.daemon.daemon import Daemon, wait_until
+from tests.patience import PATIENCE
 
 HOUR: Final = 3600.0
 

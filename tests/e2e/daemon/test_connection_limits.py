@@ -22,10 +22,11 @@ from afterrun_exporter.server.addresses import Address
 from afterrun_exporter.server.connection_limits import ConnectionLimiter, Limits, Phase
 from afterrun_exporter.server.listen import listening
 from afterrun_exporter.server.security import SecuritySettings
-from tests.e2e.daemon.daemon import HOST, PATIENCE, Daemon, until, wait_until
+from tests.e2e.daemon.daemon import HOST, Daemon, until, wait_until
 from tests.e2e.network import free_port
 from tests.fakes import MemoryStore
 from tests.http import app_of
+from tests.patience import PATIENCE
 from tests.server.tls import Papers, Stream
 
 SHORT = Limits(asking=0.5, sending=0.5, reading=0.5, idle=0.5)

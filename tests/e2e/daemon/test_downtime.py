@@ -6,7 +6,8 @@ import time
 from datetime import UTC, datetime
 
 from afterrun_exporter.core.timestamps import format_time
-from tests.e2e.daemon.daemon import PATIENCE, Daemon, wait_until
+from tests.e2e.daemon.daemon import Daemon, wait_until
+from tests.patience import PATIENCE
 
 #: All but one are due at the same minute of each hour. A late report has to come before
 #: the daemon has settled, on a busy machine too.

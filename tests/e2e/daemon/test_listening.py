@@ -15,13 +15,9 @@ from tests.e2e.daemon.acts import (
     count,
     ping,
 )
-from tests.e2e.daemon.daemon import (
-    HOST,
-    PATIENCE,
-    Daemon,
-    request,
-)
+from tests.e2e.daemon.daemon import HOST, Daemon, request
 from tests.e2e.network import free_port
+from tests.patience import PATIENCE
 
 
 def test_it_listens_on_every_address_it_is_given(daemon: Daemon) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.daemon.daemon import HOST, Daemon
+from tests.patience import PATIENCE
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
@@ -25,7 +26,9 @@ def watching(daemon: Daemon) -> Daemon:
 def ask(queue: Path, daemon: Daemon) -> None:
     """Run the script as cron would."""
     url = f"http://{HOST}:{daemon.port}/ping/queue-health"
-    subprocess.run([EXAMPLES / "queue-health.sh", queue, url], check=True, timeout=300)
+    subprocess.run(
+        [EXAMPLES / "queue-health.sh", queue, url], check=True, timeout=PATIENCE
+    )
 
 
 def last_run(daemon: Daemon) -> tuple[str, str]:

@@ -24,7 +24,7 @@ def test_a_database_that_is_deleted_is_noticed_without_a_report(daemon: Daemon) 
 
     daemon.database.unlink()
 
-    wait_until(lambda: daemon.series()[ERRORS] > 1, "it is noticed, twice", 60)
+    wait_until(lambda: daemon.series()[ERRORS] > 1, "it is noticed, twice")
     assert events(daemon, "storage_failing") == 1
     assert "was deleted or moved while in use" in daemon.log
 
@@ -42,7 +42,7 @@ def test_reports_that_would_be_lost_are_refused(daemon: Daemon) -> None:
     assert events(daemon, "storage_failing") == 1
 
     elsewhere.rename(daemon.database)
-    wait_until(lambda: events(daemon, "storage_recovered") == 1, "it is put back", 60)
+    wait_until(lambda: events(daemon, "storage_recovered") == 1, "it is put back")
     assert daemon.get("/ping/other").status == 200
     assert daemon.stop() == 0
     assert daemon.rows("SELECT count(*) FROM runs") == [(2,)]
@@ -60,7 +60,7 @@ def test_a_file_that_is_overwritten_is_noticed(daemon: Daemon, name: str) -> Non
 
     subprocess.run(["cp", str(other), str(file)], check=True)
 
-    wait_until(lambda: events(daemon, "storage_failing") == 1, "it is noticed", 60)
+    wait_until(lambda: events(daemon, "storage_failing") == 1, "it is noticed")
     answer = daemon.get("/ping/backup")
     assert answer.status == 503
     assert f"cannot write to {file}: it was " in answer.json()["detail"]

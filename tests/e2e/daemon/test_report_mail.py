@@ -20,9 +20,10 @@ from afterrun_exporter.core.daily_figures import DAY
 from afterrun_exporter.core.timestamps import format_time
 from tests.e2e import network
 from tests.e2e.conftest import Launch
-from tests.e2e.daemon.daemon import AFTERRUN, PATIENCE, Daemon
+from tests.e2e.daemon.daemon import AFTERRUN, Daemon
 from tests.e2e.pasted.crontab import entry
 from tests.e2e.processes import Process
+from tests.patience import PATIENCE
 
 DOCUMENT: Final = Path(__file__).parents[3] / "docs/period-reports.md"
 #: Characters of a line in a mail (RFC 5321).

@@ -9,7 +9,8 @@ import sys
 import urllib.request
 from pathlib import Path
 
-from tests.e2e.daemon.daemon import AFTERRUN, PATIENCE, PATIENT_STOP
+from tests.e2e.daemon.daemon import AFTERRUN, PATIENT_STOP
+from tests.patience import PATIENCE
 
 #: Becomes the daemon, with its first argument as file descriptor 3, as systemd does.
 START = """

@@ -22,14 +22,9 @@ from tests.e2e.daemon.acts import (
     recorded,
     writing_is_held_up,
 )
-from tests.e2e.daemon.daemon import (
-    HOST,
-    PATIENCE,
-    Daemon,
-    until,
-    wait_until,
-)
+from tests.e2e.daemon.daemon import HOST, Daemon, until, wait_until
 from tests.e2e.daemon.load import Load, configuration
+from tests.patience import PATIENCE
 
 
 @pytest.mark.parametrize("number", [SIGTERM, SIGINT])
@@ -83,7 +78,7 @@ def test_a_stop_does_not_wait_for_connections_that_are_idle(daemon: Daemon) -> N
         ping(connection, "backup")
         daemon.send_signal(SIGTERM)
 
-        assert daemon.wait(patience=300) == 0
+        assert daemon.wait() == 0
 
 
 async def test_a_stop_under_load_loses_nothing(
@@ -97,7 +92,7 @@ async def test_a_stop_under_load_loses_nothing(
     await until(lambda: len(load.ledger.answered) > 200, "it is under load")
 
     daemon.send_signal(SIGTERM)
-    code = await asyncio.to_thread(daemon.wait, 300)
+    code = await asyncio.to_thread(daemon.wait)
     await running
 
     assert code == 0
@@ -125,7 +120,7 @@ def test_a_stop_does_not_wait_for_a_client_that_never_ends(daemon: Daemon) -> No
     daemon.get("/ping/backup")
     with client_that_never_ends(daemon):
         daemon.send_signal(SIGTERM)
-        code = daemon.wait(patience=300)
+        code = daemon.wait()
 
     # On a busy machine, closing the database may take longer than its share of 8 s.
     ended = {0: "msg=stopped", 1: "msg=stop_forced after_seconds=8.0"}
@@ -139,7 +134,7 @@ def test_a_stop_takes_as_long_as_it_is_told(daemon: Daemon) -> None:
     with client_that_never_ends(daemon):
         began = time.monotonic()
         daemon.send_signal(SIGTERM)
-        daemon.wait(patience=300)
+        daemon.wait()
 
         assert time.monotonic() - began > 1
 
@@ -151,7 +146,7 @@ def test_a_second_signal_ends_a_stop_at_once(daemon: Daemon) -> None:
         daemon.send_signal(SIGINT)
         wait_until(lambda: "msg=stopping" in daemon.log, "it stops")
         daemon.send_signal(SIGINT)
-        daemon.wait(patience=300)
+        daemon.wait()
 
     assert "msg=stopping_at_once" in daemon.log
 
@@ -173,7 +168,7 @@ def test_a_stop_ends_although_a_thread_hangs(daemon: Daemon) -> None:
 
     daemon.send_signal(SIGTERM)
 
-    assert daemon.wait(patience=300) == 1
+    assert daemon.wait() == 1
     assert "msg=stop_forced" in daemon.log
     assert daemon.rows("SELECT count(*) FROM runs") == [(1,)]
 

@@ -9,7 +9,8 @@ from typing import Final
 import pytest
 
 from tests.e2e.daemon.clocks import EVERY, Jobs, Seen
-from tests.e2e.daemon.daemon import PATIENCE, Daemon, wait_until
+from tests.e2e.daemon.daemon import Daemon, wait_until
+from tests.patience import PATIENCE
 
 #: More than enough for the daemon to notice, in seconds.
 PAUSE: Final = 20.0

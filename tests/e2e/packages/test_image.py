@@ -97,7 +97,7 @@ def test_the_daemon_in_it_accepts_reports_and_is_healthy(buildah: Buildah) -> No
     daemon = buildah.start(*inside, *config["Entrypoint"], *flags)
     try:
         url = f"http://127.0.0.1:{port}"
-        wait_for(lambda: daemon.poll() is not None or get(f"{url}/-/ready"), 120)
+        wait_for(lambda: daemon.poll() is not None or get(f"{url}/-/ready"))
         assert daemon.poll() is None
         assert get(f"{url}/ping/nightly-backup?rows_processed=0") is not None
         metrics = (get(f"{url}/metrics") or b"").decode()

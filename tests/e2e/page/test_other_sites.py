@@ -15,8 +15,9 @@ import pytest
 import yaml
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 
-from tests.e2e.daemon.daemon import PATIENCE, Daemon, wait_until
+from tests.e2e.daemon.daemon import Daemon, wait_until
 from tests.e2e.page.conftest import CHROMIUM, FLAGS
+from tests.patience import PATIENCE
 from tests.server.tls import Papers
 
 NAME: Final = "afterrun.test"

@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 
 from tests.e2e.daemon.daemon import AFTERRUN, Daemon
 from tests.e2e.page.conftest import Look, picture
+from tests.patience import PATIENCE
 
 
 def refresh(page: Page) -> None:
@@ -226,7 +227,7 @@ def test_the_crontab_line_is_one_that_a_shell_runs(look: Look, daemon: Daemon) -
     command = line.partition("/opt/sales-report.sh; ")[2]
     command = command.replace("$(cat /tmp/recipients)", "212")
     assert shlex.split(command)[0] == "curl"
-    subprocess.run(["sh", "-c", f"false; {command}"], check=True, timeout=300)
+    subprocess.run(["sh", "-c", f"false; {command}"], check=True, timeout=PATIENCE)
 
     (last,) = daemon.get("/api/v1/jobs/sales-report/runs?limit=1").json()["runs"]
     assert (last["exit_code"], last["outcome"]) == (1, "fail")

@@ -21,6 +21,8 @@ from typing import Any
 CHANGED = ("/opt", "/srv", "/etc", "/usr/local", "/usr/sbin", "/run")
 URL = "http://afterrun:10707"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#: Seconds that all commands may take together, on a slow machine that is busy.
+PATIENCE = 3600
 #: A job, which reports metrics as the documents say.
 JOB = "#!/bin/sh\necho 'afterrun: rows_processed=42'\n"
 
@@ -31,7 +33,7 @@ def start(folder: Path, plan: dict[str, Any]) -> dict[str, Any]:
     flags = ["--mount", "--net"] if os.geteuid() == 0 else ["-r", "--mount", "--net"]
     command = ["unshare", *flags, sys.executable, __file__, str(folder)]
     done = subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=300
+        command, capture_output=True, text=True, check=False, timeout=PATIENCE
     )
     assert done.returncode == 0, done.stdout + done.stderr
     results: dict[str, Any] = json.loads((folder / "results.json").read_text())
@@ -170,14 +172,14 @@ def _result(
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=PATIENCE,
     )
     return {"code": done.returncode, "stdout": done.stdout, "stderr": done.stderr}
 
 
 def _get(path: str) -> str:
     try:
-        with urllib.request.urlopen(f"{URL}{path}", timeout=120) as answer:  # noqa: S310
+        with urllib.request.urlopen(f"{URL}{path}", timeout=PATIENCE) as answer:  # noqa: S310
             text: str = answer.read().decode()
             return text
     except urllib.error.HTTPError as error:

@@ -10,9 +10,10 @@ from typing import Any, Final
 
 import pytest
 
-from tests.e2e.daemon.daemon import PATIENCE, Answer, Daemon
+from tests.e2e.daemon.daemon import Answer, Daemon
 from tests.e2e.replicas.http_proxy import RoundRobin
 from tests.e2e.replicas.replica import Replicas
+from tests.patience import PATIENCE
 from tests.postgres import Database, Server
 
 #: `make replicas` sets it, for tests that know a daemon by its requests alone.

@@ -9,7 +9,8 @@ from contextlib import closing
 from typing import Any
 from urllib.parse import urlencode
 
-from tests.e2e.daemon.daemon import HOST, PATIENCE, Answer
+from tests.e2e.daemon.daemon import HOST, Answer
+from tests.patience import PATIENCE
 
 HTML = {"Accept": "text/html"}
 

@@ -12,8 +12,9 @@ import aiohttp
 from aiohttp import hdrs, web
 from yarl import URL
 
-from tests.e2e.daemon.daemon import HOST, PATIENCE
+from tests.e2e.daemon.daemon import HOST
 from tests.e2e.network import free_port
+from tests.patience import PATIENCE
 
 #: Concern one connection only, or are calculated again.
 OWN_HEADERS: Final = {

@@ -14,8 +14,9 @@ from typing import Any, Final
 
 import aiohttp
 
-from tests.e2e.daemon.daemon import PATIENCE, wait_until
+from tests.e2e.daemon.daemon import wait_until
 from tests.e2e.daemon.load import Ledger, Reports, reports_of
+from tests.patience import PATIENCE
 
 #: After this long a client asks another replica, as a load balancer would.
 REQUEST_SECONDS: Final = 8.0

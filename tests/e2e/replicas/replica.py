@@ -12,8 +12,9 @@ from pathlib import Path
 from signal import SIGCONT, SIGSTOP
 from typing import Final
 
-from tests.e2e.daemon.daemon import PATIENCE, Daemon, wait_until
+from tests.e2e.daemon.daemon import Daemon, wait_until
 from tests.e2e.replicas.tcp_proxy import TcpProxy
+from tests.patience import PATIENCE
 
 UNAVAILABLE: Final = 503
 

@@ -11,8 +11,9 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-from tests.e2e.daemon.daemon import HOST, PATIENCE
+from tests.e2e.daemon.daemon import HOST
 from tests.e2e.network import free_port
+from tests.patience import PATIENCE
 
 Value = TypeVar("Value")
 

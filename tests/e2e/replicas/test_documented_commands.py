@@ -19,6 +19,7 @@ from tests.e2e.daemon.daemon import Daemon
 from tests.e2e.network import LOOPBACK
 from tests.e2e.pasted.snippets import ROOT, Snippet, blocks
 from tests.e2e.replicas.replica import Replica
+from tests.patience import PATIENCE
 from tests.postgres import Server, program, running_server
 
 DOCUMENT: Final = ROOT / "docs/postgres.md"
@@ -79,7 +80,7 @@ class Shell:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=PATIENCE,
         )
         assert done.returncode == 0, f"{text}\n{done.stdout}{done.stderr}"
         assert "error" not in done.stderr, done.stderr

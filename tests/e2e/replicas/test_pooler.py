@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 
-from tests.e2e.daemon.daemon import PATIENCE
 from tests.e2e.daemon.load import configuration
 from tests.e2e.replicas.conftest import MakeReplicas
 from tests.e2e.replicas.evidence import everything_is_in_order
 from tests.e2e.replicas.load import ReplicaLoad
+from tests.patience import PATIENCE
 from tests.postgres import Database, PgBouncer
 
 REPORTS = 15

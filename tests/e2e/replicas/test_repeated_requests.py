@@ -11,9 +11,10 @@ from typing import Final
 
 import pytest
 
-from tests.e2e.daemon.daemon import HOST, PATIENCE, wait_until
+from tests.e2e.daemon.daemon import HOST, wait_until
 from tests.e2e.network import free_port
 from tests.e2e.replicas.balancer import HAProxy
+from tests.patience import PATIENCE
 
 #: Longer than the memory for a request that can be repeated.
 LONG: Final = 200_000

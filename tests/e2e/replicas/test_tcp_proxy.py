@@ -10,8 +10,9 @@ from contextlib import suppress
 
 import pytest
 
-from tests.e2e.daemon.daemon import HOST, PATIENCE
+from tests.e2e.daemon.daemon import HOST
 from tests.e2e.replicas.tcp_proxy import TcpProxy
+from tests.patience import PATIENCE
 
 
 @pytest.fixture

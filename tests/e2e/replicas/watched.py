@@ -18,13 +18,14 @@ import yaml
 
 from afterrun_exporter import conventions as names
 from tests.e2e import chain, network
-from tests.e2e.daemon.daemon import PATIENCE, wait_until
+from tests.e2e.daemon.daemon import wait_until
 from tests.e2e.generated import Ports, generate
 from tests.e2e.inbox import Inbox
 from tests.e2e.network import query
 from tests.e2e.processes import Process
 from tests.e2e.replicas.asking import ask
 from tests.e2e.replicas.replica import Replicas, elapse
+from tests.patience import PATIENCE
 
 #: How often Prometheus scrapes and evaluates, and jobs report.
 EVERY: Final = 1.0
