@@ -14,7 +14,7 @@ from .network import wait_for
 
 #: What a failed test shows of each program.
 LAST_LINES: Final = 60
-GOODBYE_SECONDS: Final = 10.0
+GOODBYE_SECONDS: Final = 60.0
 
 
 def installed(*names: str) -> str:

@@ -113,7 +113,7 @@ class Daemon:
     def start(self, *flags: str, files: int | None = None) -> None:
         """Start it, as `launch` does, and return when it takes pings."""
         self.launch(*flags, files=files)
-        wait_until(self._ready, "the daemon is ready", PATIENCE)
+        wait_until(self._ready, "the daemon is ready")
 
     def ended(self, *flags: str, files: int | None = None) -> Ended:
         """Run it to its end, which is to come by itself.

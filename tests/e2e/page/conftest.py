@@ -20,6 +20,7 @@ from tests.e2e.daemon.daemon import Daemon
 from tests.e2e.page import world
 from tests.e2e.replicas.as_one import daemon_or_replicas
 from tests.npm import install
+from tests.patience import PATIENCE
 
 #: As Debian has it; scripts/system-packages.sh installs it.
 CHROMIUM: Final = "/usr/bin/chromium"
@@ -93,7 +94,9 @@ def daemon(
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS])
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=[*FLAGS], timeout=1000 * PATIENCE
+        )
         yield browser
         browser.close()
 
@@ -126,7 +129,7 @@ def look(browser: Browser, daemon: Daemon) -> Iterator[Look]:
             color_scheme=scheme,
             java_script_enabled=javascript,
         )
-        context.set_default_timeout(120_000)
+        context.set_default_timeout(1000 * PATIENCE)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", broke)

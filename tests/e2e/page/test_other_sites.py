@@ -48,7 +48,9 @@ def browser() -> Iterator[Browser]:
     names = f"--host-resolver-rules=MAP {NAME} 127.0.0.1, MAP {EVIL} 127.0.0.1"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=[*FLAGS, names, "--no-proxy-server"]
+            executable_path=CHROMIUM,
+            args=[*FLAGS, names, "--no-proxy-server"],
+            timeout=1000 * PATIENCE,
         )
         yield browser
         browser.close()
@@ -102,7 +104,7 @@ def site(
     daemon.configure(CONFIG)
     if kind == "https":
         daemon.launch(*flags)
-        wait_until(lambda: "msg=listening" in daemon.log, "it listens", PATIENCE)
+        wait_until(lambda: "msg=listening" in daemon.log, "it listens")
     else:
         daemon.start(*flags)
     yield Site(url, kind != "open")
@@ -129,7 +131,7 @@ def page(browser: Browser, site: Site) -> Iterator[Page]:
         ignore_https_errors=True,
         http_credentials={"username": "admin", "password": SAYS},
     )
-    context.set_default_timeout(120_000)
+    context.set_default_timeout(1000 * PATIENCE)
     page = context.new_page()
     answer = page.goto(f"{site.url}/")
     assert answer is not None
@@ -147,7 +149,7 @@ def test_a_browser_without_a_password_is_asked_for_one(
 ) -> None:
     """It gives up where nobody is there to be asked."""
     context = browser.new_context(ignore_https_errors=True)
-    context.set_default_timeout(120_000)
+    context.set_default_timeout(1000 * PATIENCE)
     asked = pytest.raises(Error, match="ERR_INVALID_AUTH_CREDENTIALS")
     with asked if site.is_locked else nullcontext():
         context.new_page().goto(f"{site.url}/")

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from afterrun_exporter.core.timestamps import format_time
 from tests.e2e.daemon.daemon import Daemon
 from tests.e2e.page.conftest import barriers, picture
+from tests.patience import PATIENCE
 
 JOBS: Final = 2000
 FAILING: Final = 40
@@ -106,7 +107,7 @@ def outage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1920, "height": 1080})
-    context.set_default_timeout(120_000)
+    context.set_default_timeout(1000 * PATIENCE)
     yield context.new_page()
     context.close()
 

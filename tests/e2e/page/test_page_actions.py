@@ -206,7 +206,7 @@ def test_what_is_shown_can_be_pasted(
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=PATIENCE,
     )
 
     assert done.returncode == 0, done.stderr

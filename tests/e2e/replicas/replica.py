@@ -56,7 +56,7 @@ class Replica(Daemon):
     def until_answers(self, status: int, path: str) -> None:
         """Return once it answers a GET with *status*."""
         what = f"{self.name} answers {status} to {path}"
-        wait_until(lambda: status_of(self, path) == status, what, PATIENCE, every=0.1)
+        wait_until(lambda: status_of(self, path) == status, what, every=0.1)
 
     def lines_about_jobs(self) -> list[str] | None:
         """Return what it exposes of jobs, sorted; None for no 200.
@@ -117,12 +117,12 @@ class Replicas:
 
     def leader(self) -> Replica:
         """Return the only one that leads, once there is exactly one."""
-        wait_until(lambda: len(self._leaders()) == 1, "there is one leader", PATIENCE)
+        wait_until(lambda: len(self._leaders()) == 1, "there is one leader")
         return self._leaders()[0]
 
     def until_leads(self, replica: Replica) -> None:
         """Return once *replica* leads."""
-        wait_until(lambda: replica.leads, f"{replica.name} leads", PATIENCE, every=0.1)
+        wait_until(lambda: replica.leads, f"{replica.name} leads", every=0.1)
 
     def _leaders(self) -> list[Replica]:
         return [replica for replica in self.all if replica.leads]
@@ -136,7 +136,7 @@ class Replicas:
             return None not in seen and all(lines == seen[0] for lines in seen)
 
         try:
-            wait_until(agree, "all replicas expose the same", PATIENCE, every=0.25)
+            wait_until(agree, "all replicas expose the same", every=0.25)
         except AssertionError:
             raise AssertionError(differences(seen)) from None
         assert seen[0] is not None

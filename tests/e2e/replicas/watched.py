@@ -99,7 +99,7 @@ class Watched:
             return seen[0] == set(alerts)
 
         try:
-            wait_until(is_so, f"only {alerts} fire", PATIENCE, every=0.2)
+            wait_until(is_so, f"only {alerts} fire", every=0.2)
         except AssertionError:
             raise AssertionError(f"{seen[0]} fire, expected {alerts}") from None
         return time.monotonic() - began
@@ -113,7 +113,7 @@ class Watched:
             found = query(self.prometheus_url, up)
             return bool(found) and float(found[0]["value"][1]) == number
 
-        wait_until(is_so, "all replicas are scraped", PATIENCE, every=0.2)
+        wait_until(is_so, "all replicas are scraped", every=0.2)
 
     def spans(self) -> dict[Alert, int]:
         """Return how many times each alert about a job has begun to fire."""
