@@ -16,8 +16,9 @@ from afterrun_exporter.errors import RequestError
 
 #: Number of checks that run at the same time; more wait.
 AT_ONCE: Final = 2
-#: Timeout in seconds, generous enough for a busy machine.
-PATIENCE: Final = 3.0 * checker.PATIENCE
+#: Timeout in seconds, for where the CPU time of a check cannot be limited. The process
+#: has a low priority: beside busy programs it may get a fortieth of a core.
+PATIENCE: Final = 40.0 * checker.PATIENCE
 
 TOO_LONG: Final = (
     "the check took too long: send a smaller file, or run `afterrun check` next to "
