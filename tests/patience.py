@@ -4,6 +4,5 @@ from __future__ import annotations
 
 from typing import Final
 
-#: Seconds: what takes longer on a slow machine, beside other programs that keep it busy,
-#: will never come.
+#: Seconds. What takes longer than this hangs, even on a slow machine that is busy.
 PATIENCE: Final = 600.0

@@ -26,8 +26,8 @@ from tests.patience import PATIENCE
 AFTERRUN: Final = Path(sys.executable).with_name("afterrun")
 
 HOST: Final = "127.0.0.1"
-#: A stop that is not done by then is seen by the tests themselves, so a busy machine
-#: does not turn a clean stop into a forced one.
+#: So long that a busy machine does not turn a clean stop into a forced one. A stop that
+#: hangs fails a test after PATIENCE.
 PATIENT_STOP: Final = "--web.shutdown-timeout=1h"
 
 

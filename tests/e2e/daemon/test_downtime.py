@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 
 from afterrun_exporter.core.timestamps import format_time
 from tests.e2e.daemon.daemon import Daemon, wait_until
-from tests.patience import PATIENCE
 
 #: All but one are due at the same minute of each hour. A late report has to come before
 #: the daemon has settled, on a busy machine too.
@@ -35,9 +34,7 @@ def test_jobs_that_were_due_meanwhile_are_unobserved(daemon: Daemon) -> None:
     late = {"ended_at": format_time(slot)}
     assert daemon.post("/ping/spooled", late).status == 200
     wait_until(
-        lambda: daemon.series()["afterrun_unobserved_jobs", ""] > 0,
-        "it is settled",
-        PATIENCE,
+        lambda: daemon.series()["afterrun_unobserved_jobs", ""] > 0, "it is settled"
     )
 
     series = daemon.series()
