@@ -13,6 +13,7 @@ from playwright.sync_api import (
     ConsoleMessage,
     Error,
     Page,
+    expect,
     sync_playwright,
 )
 
@@ -43,6 +44,9 @@ AXE: Final = Path(__file__).parents[2] / "axe"
 
 WIDE: Final = 1280
 NARROW: Final = 360
+
+# A busy machine may need longer than the 5 s that Playwright allows.
+expect.set_options(timeout=1000 * PATIENCE)
 
 #: Opens a page of the daemon; see `look`.
 Look = Callable[..., Page]
