@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import resource
+import subprocess
+import sys
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from afterrun_exporter.config import loading
+from afterrun_exporter.api.check import TOO_LONG
+from afterrun_exporter.config import checker, loading
 from afterrun_exporter.errors import ConfigError
 from tests.http import Client
 
@@ -192,3 +198,39 @@ async def test_a_file_that_takes_for_ever_is_given_up(
         "the check took too long: send a smaller file, or run `afterrun check` next "
         "to the file"
     )
+
+
+def test_a_check_may_use_ten_seconds_of_cpu_time_and_one_gibibyte() -> None:
+    """And has a low priority, so that it holds up nobody who reports."""
+    with subprocess.Popen(
+        [sys.executable, "-P", "-m", checker.__name__, "0"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        # The limits are set before the file is read, and it is longer than a pipe.
+        process.stdin.write(b"jobs: {} #" + b" " * 2**20)
+        process.stdin.flush()
+        cpu = resource.prlimit(process.pid, resource.RLIMIT_CPU)
+        memory = resource.prlimit(process.pid, resource.RLIMIT_AS)
+        priority = os.getpriority(os.PRIO_PROCESS, process.pid)
+        process.stdin.close()
+        assert json.load(process.stdout)["valid"]
+
+    assert (cpu, memory) == ((10, 10), (2**30, 2**30))
+    assert priority == min(os.getpriority(os.PRIO_PROCESS, 0) + 10, 19)
+
+
+async def test_a_check_that_uses_up_its_cpu_time_took_too_long(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy = tmp_path / "busy"
+    busy.write_text("#!/bin/sh\nulimit -t 1\nwhile :; do :; done\n")
+    busy.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(busy))
+
+    response = await client.post("/api/v1/check", data=GOOD)
+
+    assert response.status == 400
+    assert (await response.json(content_type=None))["detail"] == TOO_LONG
