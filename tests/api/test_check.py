@@ -209,7 +209,8 @@ def test_a_check_may_use_ten_seconds_of_cpu_time_and_one_gibibyte() -> None:
     ) as process:
         assert process.stdin
         assert process.stdout
-        # The limits are set before the file is read, and it is longer than a pipe.
+        # A pipe holds less than this. Once all is written, the check has begun to read,
+        # so it has set its limits.
         process.stdin.write(b"jobs: {} #" + b" " * 2**20)
         process.stdin.flush()
         cpu = resource.prlimit(process.pid, resource.RLIMIT_CPU)
