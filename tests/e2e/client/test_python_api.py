@@ -23,7 +23,7 @@ from tests.patience import PATIENCE
 def environment(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, daemon: Daemon
 ) -> Iterator[None]:
-    """Jobs that report to the daemon, and are soon out of patience."""
+    """Jobs that report to the daemon."""
     monkeypatch.setenv("AFTERRUN_URL", daemon.url)
     monkeypatch.setenv("AFTERRUN_SPOOL", str(tmp_path / "spool"))
     return iter([None])
