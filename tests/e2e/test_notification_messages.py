@@ -22,8 +22,10 @@ from .conftest import Launch
 from .inbox import Inbox, Mail
 from .processes import Process
 
-#: In seconds: Alertmanager waits for so long between two messages of a group.
-INTERVAL = 2
+#: In seconds: Alertmanager waits for so long before the first message of a group, and
+#: between two. It takes the alerts of a request one by one, and must not send a message
+#: in between: a busy machine needs seconds for a thousand.
+INTERVAL = 20
 MOST = 100
 CONFIG = f"""\
 labels: [team]
@@ -34,7 +36,7 @@ alertmanager:
     oncall:
       - email: oncall@example.com
       - webhook: {{url: "HOOK/alerts", max_alerts: {MOST}}}
-  group_wait: 1s
+  group_wait: {INTERVAL}s
   group_interval: {INTERVAL}s
 """
 

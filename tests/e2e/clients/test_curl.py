@@ -44,7 +44,9 @@ def test_a_ping_that_is_sent_again_is_one_run(
 
 def test_a_ping_waits_for_a_daemon_that_is_just_starting(daemon: Daemon) -> None:
     daemon.kill()
-    command = [*CURL, f"{daemon.url}/ping/a-key/nightly"]
+    # The daemon of a busy machine may need more than the half minute of five retries.
+    patient = ("--retry", f"{PATIENCE:.0f}", "--retry-delay", "1")
+    command = [*CURL, *patient, f"{daemon.url}/ping/a-key/nightly"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as curl:
         daemon.start()
         told, _ = curl.communicate(timeout=PATIENCE)
