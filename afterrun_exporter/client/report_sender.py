@@ -120,10 +120,11 @@ class ReportSender:
         return QueuedReport(report, clock.stopwatch() + self._settings.patience)
 
     def _enqueue(self, queued: QueuedReport) -> QueuedReport:
-        if self._last_attempts:
-            queued.last_attempt.set()
         self._pending = [one for one in self._pending if not one.finished.is_set()]
         self._pending.append(queued)
+        # Afterwards, as a signal may come in between.
+        if self._last_attempts:
+            queued.last_attempt.set()
         self._queue.put(queued)
         if self._thread is None:
             thread = Thread(target=self._work, name="reports", daemon=True)
