@@ -74,7 +74,7 @@ def listens(port: int) -> bool:
 def get(url: str) -> bytes | None:
     """Return what *url* answers; None when it does not, or not with success."""
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310
+        with urllib.request.urlopen(url, timeout=PATIENCE) as answer:  # noqa: S310
             body: bytes = answer.read()
             return body
     except OSError:
@@ -86,7 +86,7 @@ def query(prometheus: str, expression: str) -> list[Any]:
     arguments = urllib.parse.urlencode({"query": expression})
     try:
         address = f"{prometheus}/api/v1/query?{arguments}"
-        with urllib.request.urlopen(address, timeout=5) as answer:  # noqa: S310
+        with urllib.request.urlopen(address, timeout=PATIENCE) as answer:  # noqa: S310
             result: list[Any] = json.load(answer)["data"]["result"]
             return result
     except urllib.error.HTTPError as error:

@@ -25,10 +25,10 @@ from tests.postgres import Database
 
 #: They report as long as the test runs, and pass their deadline if they stop.
 ALIVE = tuple(f"alive-{number}" for number in range(4))
-LIVES = dict.fromkeys(ALIVE, "every: 2s, grace: 20s")
+LIVES = dict.fromkeys(ALIVE, "every: 2s, grace: 40s")
 
 #: It stops to report at some time.
-SILENT = {"silent": "every: 2s, grace: 20s"}
+SILENT = {"silent": "every: 2s, grace: 40s"}
 
 FAILING = (names.JOB_FAILING, "failing")
 MISSED = (names.JOB_MISSED, "silent")
@@ -167,7 +167,7 @@ def test_an_outage_of_the_database_across_deadlines_is_nobodys_miss(
         postgres.server.kill()
         for replica in replicas:
             replica.until_answers(UNAVAILABLE, "/metrics")
-        elapse(30)
+        elapse(50)
         assert watched.firing() == set()
         postgres.server.start()
         replicas.wait_until_ready()
