@@ -58,6 +58,8 @@ class Open:
     before: str = ""
     #: Those that had it at the last scrape of the last two minutes.
     lately: str = ""
+    #: The jobs with a value in the last two minutes, whose older ones do not count; or "".
+    newer: str = ""
     #: A label that the family does not have, as ", " and its name; or "".
     extra: str = ""
 
@@ -94,6 +96,7 @@ class Open:
         jobs that were recorded before. Reading ten minutes of each of 100,000 jobs
         instead would take longer than everything else in a rule.
         """
+        newer = self.newer and f"\n    unless on (job, {names.JOB}) {self.newer}"
         return f"""{self.now}
 or
 (
@@ -103,7 +106,7 @@ or
     or
     {self.recorded(condition).now}
     and on (job, instance) last_over_time({names.BUILD_INFO}[{MEMORY}])
-    unless on (job, instance) last_over_time({names.BUILD_INFO}[{LATELY}])
+    unless on (job, instance) last_over_time({names.BUILD_INFO}[{LATELY}]){newer}
   )
   unless on (job, instance) {names.BUILD_INFO}
   unless on (job, {names.JOB}) {self.family}
@@ -122,16 +125,19 @@ def firing(gauge: str) -> Open:
 def due(instants: str) -> Open:
     """Return expressions for the series of *instants* that have passed for any exporter.
 
-    They are all series of such a job, because the later one of two deadlines counts. The
+    They are all series of such a job, because the later one of two deadlines counts, also
+    when both exporters are silent: one restarts, and a scrape of the other fails. The
     other jobs, nearly all of them, need not be merged or joined, because a scrape is
     never later than time().
     """
     family, _, _ = instants.partition("{")
+    lately = f"last_over_time({instants}[{LATELY}])"
     return Open(
         family,
         f"{instants} and on (job, {names.JOB}) ({instants} < time())",
         f"last_over_time({instants}[{MEMORY}])",
-        f"last_over_time({instants}[{LATELY}]) < time()",
+        f"{lately} and on (job, {names.JOB}) ({lately} < time())",
+        newer=lately,
     )
 
 

@@ -117,13 +117,19 @@ def fires(alert: str, minute: int, expected: int) -> dict[str, Any]:
     }
 
 
-def check(run: Run, tmp_path: Path, kind: str, tests: list[dict[str, Any]]) -> None:
+def check(
+    run: Run,
+    tmp_path: Path,
+    kind: str,
+    tests: list[dict[str, Any]],
+    interval: str = "1m",
+) -> None:
     jobs = parse(DEDICATED).jobs.values() if kind == "dedicated" else ()
     rules = prometheus.rules_file(jobs)
     (tmp_path / "rules.yml").write_text(render.to_yaml(rules), "utf-8")
     document = {
         "rule_files": ["rules.yml"],
-        "evaluation_interval": "1m",
+        "evaluation_interval": interval,
         "tests": tests,
     }
     path = tmp_path / "replicas.test.yml"
@@ -185,3 +191,37 @@ def test_a_deadline_in_an_outage_of_the_database_alerts_only_if_it_passes_again(
     }
 
     check(run, tmp_path, kind, [test])
+
+
+@pytest.mark.parametrize("away", [1, 2, 8])
+@pytest.mark.parametrize("kind", ["generic", "dedicated"])
+@pytest.mark.parametrize(
+    ("alert", "family"),
+    [(names.JOB_MISSED, names.DEADLINE), (names.JOB_OVERRUNNING, names.RUN_DEADLINE)],
+)
+def test_a_failed_scrape_during_a_restart_makes_no_old_deadline_count(
+    run: Run, tmp_path: Path, kind: str, alert: str, family: str, away: int
+) -> None:
+    """One replica is restarted, and *away* scrapes of the other fail."""
+    of_job = 'job_name="backup",severity="warning"'
+    series = []
+    for instance, gap, deadlines in (
+        # It does not hear of the run that moves the deadline from 100 s to 10 minutes.
+        ("r1", "", "100x4 stale"),
+        ("r2", f"stale _x{away - 1} 1x20", f"100x5 600x1 stale _x{away - 1} 600x20"),
+    ):
+        target = f'job="afterrun",instance="{instance}"'
+        up = f"1x7 {gap}" if gap else "1x4 stale"
+        series += [
+            {"series": f"{names.BUILD_INFO}{{{target}}}", "values": up},
+            {"series": f"{family}{{{target},{of_job}}}", "values": deadlines},
+        ]
+    test = {
+        "interval": "15s",
+        "input_series": series,
+        "promql_expr_test": [
+            {**fires(alert, 0, 0), "eval_time": f"{15 * step}s"} for step in range(25)
+        ],
+    }
+
+    check(run, tmp_path, kind, [test], interval="15s")
