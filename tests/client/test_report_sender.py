@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -125,3 +129,42 @@ def test_a_courier_that_is_closed_leaves_no_thread(settings: Settings) -> None:
 
     sender._thread.join(300)
     assert not sender._thread.is_alive()
+
+
+def before_line(number: int, function: str, act: Callable[[], None]) -> Any:
+    """Return a trace function that calls *act* before a line of *function*."""
+    lines = count()
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        if frame.f_code.co_name != function:
+            return None
+        if event == "line" and next(lines) == number:
+            act()
+        return trace
+
+    return trace
+
+
+def test_a_signal_at_any_moment_of_a_report_makes_its_next_attempt_the_last(
+    settings: Settings,
+) -> None:
+    """Signals come between any two lines."""
+    for number in count():
+        sender = ReportSender(settings, silent, MemoryDaemon(up=False))
+        signals: list[int] = []
+
+        def interrupt(sent: list[int] = signals, to: ReportSender = sender) -> None:
+            sent.append(1)
+            to.flush_now()
+
+        before = sys.gettrace()
+        sys.settrace(before_line(number, "_enqueue", interrupt))
+        try:
+            queued = sender.start(told("a", "start"))
+        finally:
+            sys.settrace(before)
+        if not signals:
+            break
+        assert queued.last_attempt.is_set(), number
+        assert queued.finished.wait(300)
+    assert number > 5
