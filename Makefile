@@ -11,8 +11,8 @@ export PYTHONDONTWRITEBYTECODE :=
 VENV := .venv
 BIN := $(VENV)/bin
 
-# Test modules that run in parallel. They mostly wait for real programs.
-AT_ONCE := --numprocesses=5 --dist=loadfile --no-loadscope-reorder
+# Test modules that run in parallel. They mostly wait for real programs, so more than processors (5 GiB of memory).
+AT_ONCE := --numprocesses=14 --dist=loadfile --no-loadscope-reorder
 
 # Their times show which pyproject.toml is installed.
 RUNTIME := $(VENV)/installed
