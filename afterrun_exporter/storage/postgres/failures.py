@@ -44,10 +44,12 @@ _POOLED: Final = (
 
 #: Errors that end when a server or a network is back, and the exceptions among them.
 _PASSING: Final = (
+    *REPEATABLE,
     asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
+    # A server that starts or stops, or that ended a statement or an idle session.
+    asyncpg.OperatorInterventionError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.LockNotAvailableError,
     asyncpg.InsufficientResourcesError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.TargetServerAttributeNotMatched,
