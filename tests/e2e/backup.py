@@ -14,6 +14,8 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Final, Self
 
+from tests.patience import PATIENCE
+
 from .processes import installed
 
 SCRIPT: Final = Path(__file__).with_name("backup.sh")
@@ -94,9 +96,14 @@ class Backup:
         """Return what the script sent at the end of the last run."""
         return (self._directory / "report.json").read_text()
 
+    def seconds(self) -> float:
+        """Return how long the last run took, by its report."""
+        return float(json.loads(self.last_report())["duration_ms"]) / 1000
+
     def repeat(self, report: str, times: int) -> list[Report]:
         """Send *report* again, *times* at once."""
-        command = ("curl", "-sS", "-m", "30", "-d", report, self._url)
+        patience = ("-m", f"{PATIENCE:g}")
+        command = ("curl", "-sS", *patience, "-d", report, self._url)
         repeats = [_start(*command) for _ in range(times)]
         return [_report(repeat) for repeat in repeats]
 

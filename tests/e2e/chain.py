@@ -40,12 +40,14 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How often Prometheus does what it does."""
+    """How often Prometheus and Alertmanager do what they do."""
 
     scrape: str = INTERVAL
     evaluation: str = INTERVAL
     #: The least time between two posts of one alert.
     resend: str = "1m"
+    #: Alertmanager's, before the first message of a group.
+    group_wait: str = INTERVAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ def assemble(
     return Chain(
         daemon=daemon(directory, config, at.daemon, storage),
         prometheus=_prometheus(directory, at, pace),
-        alertmanager=_alertmanager(directory, at),
+        alertmanager=_alertmanager(directory, at, pace),
         mail_server=_mail_server(directory, at.smtp, inbox.maildir),
         webhook_receiver=webhook_receiver(directory, at.webhook, inbox.posted),
         daemon_url=url(at.daemon),
@@ -138,11 +140,11 @@ def prometheus(
     return _program("prometheus", command, directory, f"{url(port)}/-/ready")
 
 
-def _alertmanager(directory: Path, at: Addresses) -> Process:
+def _alertmanager(directory: Path, at: Addresses, pace: Pace) -> Process:
     slack = directory / "slack_url"
     slack.write_text(f"{url(at.webhook)}/slack")
     shipped = Shipped(ALERTMANAGER)
-    shipped.key("group_wait", INTERVAL)
+    shipped.key("group_wait", pace.group_wait)
     shipped.key("group_interval", INTERVAL)
     shipped.value("templates/*.tmpl", f"{TEMPLATES}/*.tmpl")
     shipped.value("localhost:25", f"{network.LOOPBACK}:{at.smtp}")

@@ -19,20 +19,21 @@ from .processes import Process
 
 RULES: Final = Path("rules/afterrun.rules.yml")
 
-#: Every window and every wait of the alerting rules, in seconds.
+#: Every window and every wait of the alerting rules, in seconds: enough of them for a
+#: busy machine, on which a daemon does not answer some scrapes in a row.
 SHORTENED: Final[Mapping[str, str]] = {
-    "[6h]": "[40s]",
-    "[2m]": "[3s]",
-    "[10m:1s]": "[8s:1s]",
-    "[10m]": "[8s]",
-    "[5m]": "[8s]",
+    "[6h]": "[900s]",
+    "[2m]": "[20s]",
+    "[10m:1s]": "[30s:1s]",
+    "[10m]": "[30s]",
+    "[5m]": "[20s]",
     "interval: 1m\n": "interval: 1s\n",
     "interval: 10m": "interval: 1s",
-    "for: 2m": "for: 1s",
-    "for: 3m": "for: 1s",
-    "for: 5m": "for: 1s",
-    "for: 10m": "for: 1s",
-    "for: 15m": "for: 1s",
+    "for: 2m": "for: 20s",
+    "for: 3m": "for: 20s",
+    "for: 5m": "for: 20s",
+    "for: 10m": "for: 20s",
+    "for: 15m": "for: 20s",
 }
 
 

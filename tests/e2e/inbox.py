@@ -67,6 +67,17 @@ class Sent:
         return [told for told in self.notifications if told.job == job]
 
 
+def posts_in(file: Path) -> list[dict[str, Any]]:
+    """Return the POSTs in the *file* of a webhook receiver: path, body and time of each.
+
+    A line that is still being written is left out.
+    """
+    if not file.exists():
+        return []
+    lines = file.read_text().splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
 class Inbox:
     """Where the chain delivers to."""
 
@@ -95,12 +106,7 @@ class Inbox:
         return [_mail(file.read_bytes()) for file in files]
 
     def _posts(self, path: str) -> list[dict[str, Any]]:
-        if not self.posted.exists():
-            return []
-        lines = self.posted.read_text().splitlines(keepends=True)
-        # The last line may be under way.
-        posts = [json.loads(line) for line in lines if line.endswith("\n")]
-        return [post["body"] for post in posts if post["path"] == path]
+        return [post["body"] for post in posts_in(self.posted) if post["path"] == path]
 
 
 def _mail(raw: bytes) -> Mail:

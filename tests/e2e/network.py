@@ -102,3 +102,25 @@ def wait_for(condition: Callable[[], Value], patience: float = PATIENCE) -> Valu
     while not (value := condition()) and time.monotonic() < until:
         time.sleep(0.1)
     return value
+
+
+def wait_for_value(value: Callable[[], Value], expected: Value) -> Value:
+    """Return what *value* returns, once that is *expected* or patience is at its end."""
+    last: list[Value] = []
+
+    def is_expected() -> bool:
+        last[:] = [value()]
+        return last == [expected]
+
+    wait_for(is_expected)
+    return last[0]
+
+
+def total(program: str, metric: str) -> float:
+    """Return the sum of the series of *metric* that the *program* at this URL exposes."""
+    lines = (get(f"{program}/metrics") or b"").decode().splitlines()
+    return sum(
+        float(line.rpartition(" ")[2])
+        for line in lines
+        if line.startswith((f"{metric}{{", f"{metric} "))
+    )

@@ -10,11 +10,12 @@ from typing import Final
 
 import pytest
 
+from tests.patience import PATIENCE
+
 from .network import wait_for
 
 #: What a failed test shows of each program.
 LAST_LINES: Final = 60
-GOODBYE_SECONDS: Final = 60.0
 
 
 def installed(*names: str) -> str:
@@ -51,8 +52,8 @@ class Process:
                 stderr=subprocess.STDOUT,
                 cwd=self._log.parent,
             )
-        wait_for(lambda: self._has_ended() or self._ready())
-        if self._has_ended() or not self._ready():
+        is_ready = wait_for(lambda: self._has_ended() or self._ready())
+        if self._has_ended() or not is_ready:
             pytest.fail(f"{self.name} did not start:\n{self.log_tail()}")
 
     @property
@@ -73,7 +74,7 @@ class Process:
             return
         self._process.terminate()
         try:
-            self._process.wait(GOODBYE_SECONDS)
+            self._process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self.kill()
 

@@ -19,6 +19,7 @@ import yaml
 import afterrun_exporter
 from tests.patience import PATIENCE
 
+from .client.conftest import PATIENT
 from .client.records import only_run
 from .daemon.conftest import MakeDaemon, make_daemon
 from .daemon.daemon import Daemon
@@ -53,7 +54,7 @@ def daemon(make_daemon: MakeDaemon) -> Daemon:
 def root(tmp_path: Path) -> Path:
     """The root of an image without a shell, with what the pod adds to it.
 
-    A busybox that is not static has its libraries beside it.
+    A busybox that is not static has its libraries beside it. A report may take longer.
     """
     root = tmp_path / "root"
     for folder in ("tools", "scripts", "opt", "dev"):
@@ -68,7 +69,10 @@ def root(tmp_path: Path) -> Path:
         shutil.copy(path, root / path[1:])
     # The shell reads it for a command in the background.
     (root / "dev/null").touch()
-    (root / "scripts/report").write_text(manifest("any-image.yaml")[2], "utf-8")
+    text = manifest("any-image.yaml")[2]
+    assert text.count("timeout 10 ") == 1
+    patient = text.replace("timeout 10 ", f"timeout {PATIENCE:.0f} ")
+    (root / "scripts/report").write_text(patient, "utf-8")
     return root
 
 
@@ -193,10 +197,14 @@ def test_an_image_with_python_runs_exec(
     python, *words = container["command"]
     assert python == "python3"
     words = [word.replace("/tools", str(packed)) for word in words]
+    assert words.pop() == "--"
     spool = {one["name"]: one["value"] for one in container["env"]}["AFTERRUN_SPOOL"]
 
     done = subprocess.run(
-        [sys.executable, "-I", "-S", *words, "/bin/sh", "-c", "echo afterrun: rows=7"],
+        [
+            *(sys.executable, "-I", "-S", *words, *PATIENT, "--"),
+            *("/bin/sh", "-c", "echo afterrun: rows=7"),
+        ],
         env={
             "AFTERRUN_URL": daemon.url,
             "AFTERRUN_SPOOL": spool.replace("/tools", str(packed)),

@@ -143,10 +143,14 @@ def test_a_variable_offers_something(prometheus: str, place: str) -> None:
     series = filled(asked["series"], VALUES)
     match = urllib.parse.urlencode({"match[]": series})
 
-    body = network.get(f"{prometheus}/api/v1/label/{asked['label']}/values?{match}")
+    def values() -> list[str]:
+        body = network.get(f"{prometheus}/api/v1/label/{asked['label']}/values?{match}")
+        assert body is not None, f"Prometheus does not understand {series}"
+        found: list[str] = json.loads(body)["data"]
+        return found
 
-    assert body is not None, f"Prometheus does not understand {series}"
-    assert OFFERED[variable.name] in json.loads(body)["data"]
+    expected = OFFERED[variable.name]
+    assert network.wait_for(lambda: expected in values()), values()
 
 
 def test_what_is_broken_is_told_with_its_last_success(prometheus: str) -> None:
@@ -155,17 +159,23 @@ def test_what_is_broken_is_told_with_its_last_success(prometheus: str) -> None:
         QUERIES[place] for place in QUERIES if place.startswith("afterrun: Broken")
     )
 
-    found = network.query(prometheus, expression)
-
-    rows = {
-        (row["metric"][names.JOB], row["metric"]["alertname"]): float(row["value"][1])
-        for row in found
-    }
-    assert rows.keys() >= {
+    expected = {
         (JOB, "afterrunjobruleviolated"),
         (JOB, "afterrunjobsuccessratiolow"),
         ("ingest", "afterrunjobfailing"),
         ("stopped", "afterrunjobmissed"),
     }
+    rows: dict[tuple[str, str], float] = {}
+
+    def all_are_told() -> bool:
+        """Ask; after a scrape that takes too long, there are no rows for a while."""
+        rows.clear()
+        for row in network.query(prometheus, expression):
+            labels = row["metric"]
+            rows[labels[names.JOB], labels["alertname"]] = float(row["value"][1])
+        return rows.keys() >= expected
+
+    network.wait_for(all_are_told)
+    assert rows.keys() >= expected
     assert rows[JOB, "afterrunjobruleviolated"] > 1e12, "milliseconds"
     assert rows["ingest", "afterrunjobfailing"] == 0

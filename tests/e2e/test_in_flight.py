@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import urllib.request
 from functools import partial
@@ -12,6 +13,7 @@ import pytest
 
 from . import chain, network
 from .conftest import Launch
+from .inbox import posts_in
 from .processes import Process
 
 #: How long the receiver takes to answer, in seconds: longer than any restart.
@@ -52,14 +54,24 @@ class Scene:
         self.daemon = chain.daemon(directory, config, daemon)
         launch(self.daemon)
         assert network.wait_for(self.file.exists)
+        # It does not look for an Alertmanager again.
+        assert network.wait_for(self._kept)
         launch(chain.alertmanager(directory, self.file, alertmanager))
 
     def restart(self) -> None:
-        """Restart the daemon; return when it has looked at Alertmanager."""
-        kept = self._kept()
-        self.daemon.stop()
-        self.daemon.start()
-        assert network.wait_for(lambda: self._kept() > kept)
+        """Restart the daemon; return when it has looked at Alertmanager.
+
+        An Alertmanager without CPU does not answer in time, and the next start counts.
+        """
+
+        def has_looked() -> bool:
+            self.daemon.stop()
+            kept = self._kept()
+            self.daemon.start()
+            assert network.wait_for(lambda: len(self._kept()) > len(kept))
+            return self._kept()[-1] == "reloaded"
+
+        assert network.wait_for(has_looked)
 
     def post(self, job: str) -> None:
         alert = {"alertname": "AfterRunJobFailing", "job_name": job}
@@ -74,18 +86,20 @@ class Scene:
 
     def told(self) -> list[str]:
         """Return the job of each alert in each message, in order."""
-        lines = self.posted.read_text().splitlines() if self.posted.exists() else []
-        alerts = (a for line in lines for a in json.loads(line)["body"]["alerts"])
+        posts = posts_in(self.posted)
+        alerts = (alert for post in posts for alert in post["body"]["alerts"])
         return [alert["labels"]["job_name"] for alert in alerts]
 
     def metric(self, name: str) -> float:
-        text = network.get(f"{self.alertmanager_url}/metrics") or b""
-        lines = text.decode().splitlines()
-        (value,) = (ln.split()[-1] for ln in lines if ln.startswith(f"{name} "))
-        return float(value)
+        value = network.total(self.alertmanager_url, name)
+        assert value, f"Alertmanager has no {name}"
+        return value
 
-    def _kept(self) -> int:
-        return self.log.read_text().count("alertmanager_file_kept")
+    def _kept(self) -> list[str]:
+        """Return the result of each look at the file and at Alertmanager."""
+        return re.findall(
+            r"alertmanager_file_kept\b.* applied=(\w+)", self.log.read_text()
+        )
 
 
 LOADED_AT = "alertmanager_config_last_reload_success_timestamp_seconds"

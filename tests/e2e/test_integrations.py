@@ -17,6 +17,7 @@ from tests.patience import PATIENCE
 
 from . import chain, network
 from .conftest import Launch
+from .inbox import posts_in
 
 CONFIG: Final = """
 jobs: {}
@@ -83,8 +84,7 @@ def posts(
     urllib.request.urlopen(request, timeout=PATIENCE).close()  # noqa: S310
 
     def read() -> dict[str, dict[str, Any]]:
-        lines = posted.read_text().splitlines() if posted.exists() else []
-        return {one["path"]: one["body"] for one in map(json.loads, lines)}
+        return {post["path"]: post["body"] for post in posts_in(posted)}
 
     network.wait_for(lambda: len(read()) == 4)
     return read()

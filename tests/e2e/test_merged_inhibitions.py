@@ -13,6 +13,7 @@ from tests.patience import PATIENCE
 
 from . import chain, network
 from .conftest import Launch
+from .inbox import posts_in
 
 BASE = """\
 route: {receiver: theirs}
@@ -74,7 +75,8 @@ def test_a_critical_job_silences_no_other_job(tmp_path: Path, launch: Launch) ->
     assert "base.yml:4: inhibit_rules[0] lets critical AfterRun" in generated.stderr
     assert network.wait_for(lambda: jobs_in(posted) == {"a", "b", "c"})
     # Their rule still does what it was made for.
-    assert inhibited(port) == [("DiskFull", "warning")]
+    full = [("DiskFull", "warning")]
+    assert network.wait_for_value(lambda: inhibited(port), full) == full
 
 
 def post(url: str, body: Any) -> None:
@@ -84,9 +86,11 @@ def post(url: str, body: Any) -> None:
 
 
 def jobs_in(posted: Path) -> set[str]:
-    lines = posted.read_text().splitlines() if posted.exists() else []
-    bodies = [json.loads(line)["body"] for line in lines]
-    return {alert["labels"]["job_name"] for body in bodies for alert in body["alerts"]}
+    return {
+        alert["labels"]["job_name"]
+        for post in posts_in(posted)
+        for alert in post["body"]["alerts"]
+    }
 
 
 def inhibited(port: int) -> list[tuple[str, str]]:

@@ -19,7 +19,7 @@ from tests.patience import PATIENCE
 
 from . import chain, network
 from .conftest import Launch
-from .inbox import Inbox, Mail
+from .inbox import Inbox, Mail, posts_in
 from .processes import Process
 
 #: In seconds: Alertmanager waits for so long before the first message of a group, and
@@ -27,6 +27,8 @@ from .processes import Process
 #: in between: a busy machine needs seconds for a thousand.
 INTERVAL = 20
 MOST = 100
+#: In seconds: after the end of the test.
+LATER = 3600
 CONFIG = f"""\
 labels: [team]
 jobs: {{}}
@@ -80,7 +82,8 @@ class Scene:
         none = name == names.JOB_UPSTREAM_UNHEALTHY
         labels = {"alertname": name, "job": "afterrun", "job_name": job}
         severity = {"severity": names.NO_SEVERITY if none else "critical"}
-        end = {} if ended is None else {"endsAt": self._at(ended)}
+        # Without an end, Alertmanager ends it after five minutes.
+        end = {"endsAt": self._at(LATER if ended is None else ended)}
         return {
             "labels": labels | severity,
             "annotations": {"description": f"{job}: the last run failed."},
@@ -109,9 +112,7 @@ class Scene:
         return found[0]
 
     def posts(self) -> list[Any]:
-        posted = self.inbox.posted
-        lines = posted.read_text().splitlines() if posted.exists() else []
-        return [json.loads(line)["body"] for line in lines]
+        return [post["body"] for post in posts_in(self.inbox.posted)]
 
     def jobs(self) -> set[str]:
         """Return the jobs that some message was about."""

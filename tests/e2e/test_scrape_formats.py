@@ -36,25 +36,29 @@ def test_prometheus_finds_the_same_series_in_openmetrics(
     scrape = {"job_name": "afterrun", "static_configs": [{"targets": [target]}]}
     config.write_text(
         yaml.safe_dump(
-            {"global": {"scrape_interval": "1s"}, "scrape_configs": [scrape]}
+            # It is the timeout of a scrape, too.
+            {"global": {"scrape_interval": "3s"}, "scrape_configs": [scrape]}
         )
     )
     launch(daemon(tmp_path, afterrun, exporter))
     launch(prometheus(tmp_path, config, server))
 
-    def metadata() -> dict[str, Any]:
-        answer = json.loads(network.get(f"{url(server)}/api/v1/metadata") or b"{}")
-        return answer.get("data") or {}
-
-    assert network.wait_for(lambda: names.BUILD_INFO in metadata())
     # In the text format, the family has the name of its series.
-    (runs,) = metadata()[names.RUNS.removesuffix("_total")]
-    (deadline,) = metadata()[names.DEADLINE]
-    assert (runs["type"], deadline["type"], deadline["unit"]) == (
-        "counter",
-        "gauge",
-        "seconds",
-    )
+    expected = {
+        names.RUNS.removesuffix("_total"): [("counter", "")],
+        names.DEADLINE: [("gauge", "seconds")],
+    }
+
+    def metadata() -> dict[str, list[tuple[str, str]]]:
+        """Return the types and units of these families."""
+        answer = json.loads(network.get(f"{url(server)}/api/v1/metadata") or b"{}")
+        families = answer.get("data") or {}
+        return {
+            name: [(one["type"], one["unit"]) for one in families.get(name, ())]
+            for name in expected
+        }
+
+    assert network.wait_for_value(metadata, expected) == expected
 
     def exposed() -> set[tuple[Any, ...]]:
         text = (network.get(f"{url(exporter)}/metrics") or b"").decode()
@@ -74,9 +78,12 @@ def test_prometheus_finds_the_same_series_in_openmetrics(
             if not result["metric"]["__name__"].startswith(("up", "scrape_"))
         }
 
-    # The first requests add series to the next scrape.
-    network.wait_for(lambda: found() == exposed())
-    assert found() == exposed()
+    def difference() -> set[tuple[Any, ...]]:
+        return found() ^ exposed()
+
+    # The first requests add series to the next scrape, and after a scrape that takes too
+    # long there are none for a while.
+    assert network.wait_for(lambda: not difference()), difference()
 
 
 #: What Prometheus adds to each series.

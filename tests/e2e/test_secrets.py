@@ -208,7 +208,7 @@ def ask(
 
 def raw(port: int, request: str) -> str:
     """Return the whole answer to what may be no HTTP."""
-    with socket.create_connection((HOST, port), 60) as connection:
+    with socket.create_connection((HOST, port), PATIENCE) as connection:
         connection.sendall(request.encode("latin-1"))
         connection.shutdown(socket.SHUT_WR)
         said = b""

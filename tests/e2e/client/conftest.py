@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,9 @@ __all__ = ["alone", "cron", "make_daemon"]
 
 #: Without them a report that a busy machine delivers late is kept in the spool.
 PATIENT = (f"--patience={PATIENCE}s", f"--request-timeout={PATIENCE}s")
+
+#: A command that runs until `Cron.finish_command` is called, however long that takes.
+UNTIL_FINISHED = ("sh", "-c", "until [ -e end ]; do sleep 0.1; done")
 
 
 @dataclass
@@ -51,7 +55,7 @@ class Cron:
     ) -> Done:
         """Run ``afterrun`` with *arguments* to its end."""
         done = subprocess.run(
-            self._command(arguments),
+            self.command(*arguments),
             input=stdin,
             capture_output=True,
             check=False,
@@ -67,7 +71,7 @@ class Cron:
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start ``afterrun`` with *arguments*, and do not wait."""
         process = subprocess.Popen(
-            self._command(arguments),
+            self.command(*arguments),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -80,6 +84,7 @@ class Cron:
 
     def end(self) -> None:
         """End what was started and still runs."""
+        self.finish_command()
         for process in self.started:
             process.kill()
             process.communicate()
@@ -87,6 +92,10 @@ class Cron:
     def exec(self, job: str, options: Sequence[str], *command: str) -> Done:
         """Run *command* with ``afterrun exec``."""
         return self.run("exec", job, *options, "--", *command)
+
+    def finish_command(self) -> None:
+        """Make a command that waits for a file ``end`` go on."""
+        (self.folder / "end").touch()
 
     def waiting(self) -> list[Path]:
         """Return the reports in the spool, the oldest first."""
@@ -97,13 +106,22 @@ class Cron:
         ends = sorted(self.spool.glob("*-finish.json"))
         return [json.loads(file.read_bytes().split(b"\n")[1]) for file in ends]
 
+    def keeps_the_start(self) -> bool:
+        """Return whether the start of a run is in the spool."""
+        return any(self.spool.glob("*-start.json"))
+
     def keeps_the_end(self) -> bool:
         """Return whether the end of a run is in the spool; its start may be, too."""
         return any(self.spool.glob("*-finish.json"))
 
-    def _command(self, arguments: Sequence[str]) -> list[str | Path]:
+    def line(self, *arguments: str) -> str:
+        """Return the line of a shell that runs ``afterrun`` with *arguments*."""
+        return shlex.join(map(str, self.command(*arguments)))
+
+    def command(self, *arguments: str) -> list[str | Path]:
+        """Return the words that run ``afterrun`` with *arguments*."""
         for words in (("exec",), ("ping",), ("spool", "flush")):
-            if tuple(arguments[: len(words)]) == words:
+            if arguments[: len(words)] == words:
                 rest = arguments[len(words) :]
                 return [AFTERRUN, *words, *self.options, *rest]
         return [AFTERRUN, *arguments]

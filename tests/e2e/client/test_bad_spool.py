@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.client.conftest import Cron, Done
 from tests.e2e.client.records import only_run, total
-from tests.e2e.daemon.daemon import AFTERRUN, Daemon
+from tests.e2e.daemon.daemon import Daemon
 from tests.patience import PATIENCE
 
 #: Root reads everything, unless it may not.
@@ -22,7 +22,7 @@ def without_rights(cron: Cron, *arguments: str) -> Done:
     """Run ``afterrun`` where permissions count, also for root."""
     before = UNPRIVILEGED if os.geteuid() == 0 else []
     done = subprocess.run(
-        [*before, AFTERRUN, *arguments],
+        [*before, *cron.command(*arguments)],
         capture_output=True,
         check=False,
         timeout=PATIENCE,
@@ -124,7 +124,7 @@ def test_a_ping_is_delivered_whatever_its_output_is(
     daemon.start()
 
     done = subprocess.run(
-        ["sh", "-c", f"{AFTERRUN} ping backup {closed}"],
+        ["sh", "-c", f"{cron.line('ping', 'backup')} {closed}"],
         env=cron.environ,
         check=False,
         stderr=subprocess.PIPE,

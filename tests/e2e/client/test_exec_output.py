@@ -9,7 +9,8 @@ from pathlib import Path
 
 from tests.e2e.client.conftest import Cron
 from tests.e2e.client.records import only_run
-from tests.e2e.daemon.daemon import AFTERRUN, Daemon
+from tests.e2e.daemon.daemon import Daemon
+from tests.patience import PATIENCE
 
 
 def test_output_is_passed_on_byte_by_byte(daemon: Daemon, cron: Cron) -> None:
@@ -19,11 +20,16 @@ def test_output_is_passed_on_byte_by_byte(daemon: Daemon, cron: Cron) -> None:
     (cron.folder / "data").write_bytes(data)
 
     # Through two pipes, what comes a moment later may be seen before.
-    script = "cat data; sleep 1; printf '\\377end' >&2"
-    done = cron.exec("backup", [], "sh", "-c", script)
+    script = "cat data; until [ -e end ]; do sleep 0.1; done; printf '\\377end' >&2"
+    running = cron.start("exec", "backup", "--", "sh", "-c", script)
+    assert running.stdout is not None
+    assert running.stderr is not None
+    passed = running.stdout.read(len(data))
+    cron.finish_command()
 
-    assert done.stdout == data
-    assert done.stderr == "\udcffend"
+    assert passed + running.stdout.read() == data
+    assert running.stderr.read() == b"\377end"
+    assert running.wait(PATIENCE) == 0
     assert only_run(daemon, "backup")["message"].endswith("�end")
 
 
@@ -36,7 +42,7 @@ def test_lines_that_go_to_the_same_place_keep_their_order(
     running = cron.folder / "both"
     with running.open("wb") as both:
         subprocess.run(
-            [AFTERRUN, "exec", "backup", "--", "sh", "-c", script],
+            cron.command("exec", "backup", "--", "sh", "-c", script),
             stdout=both,
             stderr=both,
             env=cron.environ,

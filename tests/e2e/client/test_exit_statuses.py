@@ -9,6 +9,7 @@ import pytest
 from tests.e2e.client.conftest import Cron
 from tests.e2e.client.records import only_run, runs
 from tests.e2e.daemon.daemon import Daemon
+from tests.patience import PATIENCE
 
 #: Each recipe of docs/exec.md: the program, the options, and the outcome by its status.
 RECIPES = {
@@ -80,7 +81,7 @@ def test_recipes(daemon: Daemon, cron: Cron) -> None:
         (["--ok-exit", "143"], "exit 143", ["ok"], 143),
         (
             ["--ok-exit", "1-255", "--timeout", "300ms"],
-            "trap 'exit 3' TERM; sleep 5 & wait",
+            f"trap 'exit 3' TERM; sleep {PATIENCE} & wait",
             ["timeout", "timeout"],
             124,
         ),
@@ -136,8 +137,8 @@ def test_the_last_attempt_is_reported_as_the_last(daemon: Daemon, cron: Cron) ->
 
     cron.exec("absent", retries, "no-such-command")
     cron.exec("partial", retries, "sh", "-c", "exit 3")
-    line = "afterrun exec lost --retries 5 -- echo x > /dev/full"
-    cron.exec("outer", [], "sh", "-c", line)
+    lost = cron.line("exec", "lost", "--retries", "5", "--", "echo", "x")
+    cron.exec("outer", [], "sh", "-c", f"{lost} > /dev/full")
 
     for job in ("absent", "partial", "lost"):
         run = only_run(daemon, job)

@@ -9,13 +9,15 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from afterrun_exporter.client import aping, job, ping, run
+from afterrun_exporter.client import aping, job, ping, python_api, run
+from afterrun_exporter.client.settings import Settings
 from tests.e2e.client.odd import Handler, odd, taking
 from tests.e2e.client.records import only_run, runs
-from tests.e2e.daemon.daemon import Daemon
+from tests.e2e.daemon.daemon import Daemon, wait_until
 from tests.patience import PATIENCE
 
 
@@ -23,7 +25,14 @@ from tests.patience import PATIENCE
 def environment(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, daemon: Daemon
 ) -> Iterator[None]:
-    """Jobs that report to the daemon."""
+    """Jobs that report to the daemon, with the patience of tests."""
+
+    def patient(*, patience: float, **more: Any) -> Settings:
+        is_default = patience == python_api.PATIENCE
+        more |= {"request_timeout": PATIENCE}
+        return Settings(patience=PATIENCE if is_default else patience, **more)
+
+    monkeypatch.setattr(python_api, "Settings", patient)
     monkeypatch.setenv("AFTERRUN_URL", daemon.url)
     monkeypatch.setenv("AFTERRUN_SPOOL", str(tmp_path / "spool"))
     return iter([None])
@@ -138,12 +147,19 @@ def test_what_cannot_be_delivered_comes_with_the_next_run(
     with caplog.at_level(logging.WARNING, "afterrun"), run("import", patience=0.3):
         pass
     said = caplog.text
+    # Until then it holds on to its report.
+    wait_until(lambda: not sending(), "the first run has given up")
     daemon.start()
     with run("import"):
         pass
 
     assert "waits in" in said
     assert [one["outcome"] for one in runs(daemon, "import")] == ["ok", "ok"]
+
+
+def sending() -> bool:
+    """Return whether reports of a run of this process are still being sent."""
+    return any(thread.name == "reports" for thread in threading.enumerate())
 
 
 def test_nothing_of_ours_is_raised(tmp_path: Path) -> None:

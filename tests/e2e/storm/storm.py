@@ -16,6 +16,7 @@ from afterrun_exporter import conventions as names
 from tests.e2e import chain, generated, network
 from tests.e2e.generated import Ports
 from tests.e2e.processes import Process
+from tests.patience import PATIENCE
 
 from . import findings
 from .findings import Findings
@@ -29,9 +30,6 @@ WAYS: Final = (RULES, PUSH, BOTH)
 
 #: From the first evaluation to the message.
 WITHIN: Final = 90.0
-
-#: Until Prometheus has scraped and evaluated everything.
-PATIENCE: Final = 300.0
 
 #: Starts a program that ends with the storm.
 Launch = Callable[[Process], None]
@@ -51,7 +49,7 @@ class Pace:
 
 #: As shipped.
 REAL: Final = Pace(interval=15, group_wait=30, group_interval=300, resend=60)
-QUICK: Final = Pace(interval=2, group_wait=10, group_interval=10, resend=4)
+QUICK: Final = Pace(interval=2, group_wait=20, group_interval=10, resend=4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +103,7 @@ class Storm:
         self._launch(self.prometheus)
         every = f"count({names.FAILING}) == {fleet.size}"
         watchdog = f'ALERTS{{alertname="{names.WATCHDOG}"}}'
+        # Until Prometheus has scraped and evaluated everything.
         patience = PATIENCE * max(1, self.plan.pace.interval // REAL.interval)
         assert self._wait_for(lambda: bool(self.query(every)), patience), every
         assert self._wait_for(lambda: bool(self.query(watchdog)), patience), watchdog
