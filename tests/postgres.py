@@ -21,6 +21,7 @@ from urllib.parse import quote
 
 import pytest
 
+from afterrun_exporter.storage.postgres import commits, connection, connections
 from tests.e2e.network import LOOPBACK, free_port, listens, wait_for
 from tests.e2e.processes import LAST_LINES, installed
 from tests.patience import PATIENCE
@@ -39,9 +40,6 @@ SUPERUSER: Final = "postgres"
 
 #: Whom root runs the servers as: they refuse to run as root.
 UNPRIVILEGED: Final = "nobody"
-
-#: Seconds until a server is ready that was killed, on a busy machine.
-RECOVERY: Final = 300.0
 
 _ACCESS: Final = """
 local all,replication all trust
@@ -135,7 +133,7 @@ class _Program:
                 start_new_session=True,
                 **_unprivileged(),
             )
-        wait_for(lambda: not self.is_running or ready(), RECOVERY)
+        wait_for(lambda: not self.is_running or ready())
         if not self.is_running:
             pytest.fail(f"{self.name} did not start:\n{self.log_tail()}")
 
@@ -417,7 +415,31 @@ def postgres_server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def postgres(postgres_server: Server) -> Iterator[Database]:
+def patient_limits() -> Iterator[pytest.MonkeyPatch]:
+    """Let stores of this process wait for a server that is slow.
+
+    A test that waits until a limit has passed undoes that.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for module, limit in (
+            (connection, "CONNECT"),
+            (connection, "IDLE"),
+            (connection, "IDLE_POOLED"),
+            (connections, "SHORT"),
+            (connections, "LONG"),
+            (commits, "SHORT"),
+            (commits, "LONGEST"),
+        ):
+            before = getattr(module, limit)
+            patch.setattr(module, limit, type(before)(PATIENCE))
+        yield patch
+
+
+@pytest.fixture
+def postgres(
+    postgres_server: Server,
+    patient_limits: pytest.MonkeyPatch,  # noqa: ARG001
+) -> Iterator[Database]:
     """A new empty database; its server may be stopped, killed and frozen."""
     yield postgres_server.new_database()
     postgres_server.thaw()

@@ -16,6 +16,7 @@ from aiohttp.test_utils import TestServer
 from afterrun_exporter.cli import progress, tables
 from afterrun_exporter.cli.group import afterrun
 from afterrun_exporter.cli.progress import AT_ONCE, bar, concurrently
+from tests.patience import PATIENCE
 
 
 @pytest.fixture(autouse=True)
@@ -109,7 +110,9 @@ def test_several_items_are_under_way_at_the_same_time() -> None:
     """A daemon and its client have a processor each."""
     together = threading.Barrier(AT_ONCE)
 
-    assert concurrently(lambda _: together.wait(60), range(AT_ONCE), "", io.StringIO())
+    assert concurrently(
+        lambda _: together.wait(PATIENCE), range(AT_ONCE), "", io.StringIO()
+    )
 
 
 def test_after_an_error_no_other_item_is_begun() -> None:
@@ -144,7 +147,7 @@ def test_a_bar_that_appears_later_shows_what_was_done_before(
     with bar("reading", 3, terminal) as advance:
         advance()
         advance()
-        assert terminal.is_used.wait(60)
+        assert terminal.is_used.wait(PATIENCE)
 
     assert "2/3" in terminal.getvalue()
 

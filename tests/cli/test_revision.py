@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from afterrun_exporter.cli.revision import revision
+from tests.patience import PATIENCE
 
 
 def git(folder: Path, *line: str) -> str:
@@ -20,6 +21,12 @@ def git(folder: Path, *line: str) -> str:
         check=True,
     )
     return result.stdout.strip()
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for git for longer than the command does: a busy machine may need that."""
+    monkeypatch.setattr("afterrun_exporter.cli.revision.PATIENCE", PATIENCE)
 
 
 @pytest.fixture

@@ -11,13 +11,14 @@ from afterrun_exporter.errors import ConfigError
 from afterrun_exporter.git.remote import Remote
 from afterrun_exporter.git.repository import Repository
 from tests.git.repositories import Origin
+from tests.patience import PATIENCE
 
 #: Real git, in many processes.
 pytestmark = pytest.mark.thorough
 
 
 async def opened(folder: Path, origin: Origin, path: str) -> Repository:
-    repository = Repository(folder, Remote(url=origin.url, path=path), 60)
+    repository = Repository(folder, Remote(url=origin.url, path=path), PATIENCE)
     await repository.open()
     return repository
 

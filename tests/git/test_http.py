@@ -16,6 +16,7 @@ from afterrun_exporter.errors import GitError
 from afterrun_exporter.git.remote import Remote, read_token
 from afterrun_exporter.git.repository import Repository
 from tests.git.repositories import Origin, serve
+from tests.patience import PATIENCE
 
 #: Real git, in many processes.
 pytestmark = pytest.mark.thorough
@@ -59,7 +60,7 @@ def token_file(folder: Path, token: str = TOKEN) -> Path:
     return path
 
 
-async def fetch(folder: Path, remote: Remote, seconds: float = 60) -> str:
+async def fetch(folder: Path, remote: Remote, seconds: float = PATIENCE) -> str:
     repository = Repository(folder / "cache", remote, seconds)
     await repository.open()
     return await repository.fetch(read_token(remote))

@@ -19,6 +19,7 @@ from afterrun_exporter.server.fast_path import is_bare, is_whole, with_crlf
 from tests.fakes import ManualClock, MemoryStore
 from tests.fast_path import Door, opened, read
 from tests.http import behind_a_proxy, locked, token
+from tests.patience import PATIENCE
 
 STATUS = re.compile(rb"(HTTP/1\.[01] [0-9]{3} [A-Za-z ]+)\r\n")
 FAILED = b'{"status":"fail"}'
@@ -63,7 +64,7 @@ async def heard(door: Door, *pieces: bytes, ends: bool = True) -> bytes:
         await yield_to_loop()
     if ends:
         writer.write_eof()
-    answer = await asyncio.wait_for(reader.read(), 60)
+    answer = await asyncio.wait_for(reader.read(), PATIENCE)
     writer.close()
     return answer
 
@@ -113,7 +114,7 @@ async def test_a_second_report_on_the_connection_is_answered_as_well(
         assert (await read(reader))[0] == OK
     writer.write_eof()
 
-    rest = await asyncio.wait_for(reader.read(), 60)
+    rest = await asyncio.wait_for(reader.read(), PATIENCE)
     assert rest == b""
     writer.close()
 

@@ -17,6 +17,7 @@ from afterrun_exporter.engine.service import Service
 from tests.fakes import ManualClock, MemoryStore
 from tests.fast_path import Door, opened
 from tests.http import locked, token, whole_app
+from tests.patience import PATIENCE
 
 #: What no answer and no line may have in it.
 SECRET = "ar_" + "Marked" * 8
@@ -92,7 +93,7 @@ async def said(door: Door, request: str, caplog: pytest.LogCaptureFixture) -> st
         reader, writer = await door.connect()
         writer.write(request.encode("latin-1"))
         writer.write_eof()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             answer = await reader.read()
         writer.close()
     assert answer

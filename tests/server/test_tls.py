@@ -18,6 +18,7 @@ from afterrun_exporter.errors import ConfigError
 from afterrun_exporter.server.connection_limits import Limits
 from afterrun_exporter.server.tls import context_of
 from tests.fakes import ManualClock, MemoryStore
+from tests.patience import PATIENCE
 from tests.server.tls import EC, Papers, encrypted
 
 OK = "HTTP/1.1 200 OK"
@@ -371,20 +372,33 @@ def test_what_cannot_be_used_is_refused_with_its_place(
     assert str(caught.value) == f"{path}:{line}: tls_server_config.{problem}"
 
 
+async def test_a_handshake_that_is_too_many_is_closed_before_it_begins(
+    papers: Papers, service: Service, clock: ManualClock
+) -> None:
+    limits = Limits(connections=2, asking=PATIENCE)
+    async with encrypted(papers.write(), service, clock, limits) as daemon:
+        silent = [await daemon.connect(None) for _ in range(3)]
+
+        assert await silent[2][0].read() == b""
+        assert await daemon.asked(papers.client()) == ""
+        for _, writer in silent:
+            writer.close()
+
+
 async def test_a_handshake_that_does_not_end_is_given_up(
     papers: Papers, service: Service, clock: ManualClock
 ) -> None:
-    """And one that is too many is closed before it begins."""
+    """And there is room for another one."""
     limits = Limits(connections=2, asking=2)
     async with encrypted(papers.write(), service, clock, limits) as daemon:
-        silent = [await daemon.connect(None) for _ in range(3)]
-        client = papers.client()
+        silent = [await daemon.connect(None) for _ in range(2)]
+        async with asyncio.timeout(PATIENCE):
+            for reader, _ in silent:
+                assert await reader.read() == b""
 
-        assert await silent[2][0].read() == b""
-        assert await daemon.asked(client) == ""
-        for reader, _ in silent[:2]:
-            assert await asyncio.wait_for(reader.read(), 60) == b""
-
-        assert await daemon.asked(client) == OK
+            # On a busy machine, one that ends may take longer than the limit as well.
+            client = papers.client()
+            while await daemon.asked(client) != OK:
+                pass
         for _, writer in silent:
             writer.close()

@@ -32,6 +32,15 @@ def shared_database(postgres_server: Server) -> Database:
     return postgres_server.new_database()
 
 
+@pytest.fixture
+def emptied_database(
+    shared_database: Database,
+    patient_limits: pytest.MonkeyPatch,  # noqa: ARG001
+) -> Database:
+    """The shared database, for a test that empties it first."""
+    return shared_database
+
+
 class PostgresStorage:
     """A database that is emptied, then opened any number of times."""
 
@@ -55,7 +64,7 @@ def reopen(request: pytest.FixtureRequest, path: Path) -> Reopen:
     """A function that opens the same storage, which is empty at first."""
     if request.param == "sqlite":
         return lambda: SQLiteStore.open(path)
-    return PostgresStorage(request.getfixturevalue("shared_database"))
+    return PostgresStorage(request.getfixturevalue("emptied_database"))
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgres"])
@@ -64,7 +73,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     if request.param == "memory":
         yield MemoryStore()
     elif request.param == "postgres":
-        storage = PostgresStorage(request.getfixturevalue("shared_database"))
+        storage = PostgresStorage(request.getfixturevalue("emptied_database"))
         async with storage() as opened_store:
             yield opened_store
     else:

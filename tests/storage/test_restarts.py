@@ -152,6 +152,7 @@ def test_whatever_can_be_known_of_a_job_outlives_a_restart(facts: Facts) -> None
 
 
 @pytest.mark.thorough
+@pytest.mark.usefixtures("patient_limits")
 @settings(max_examples=examples(10))
 @given(facts=st.dictionaries(job_names(), st.tuples(states(), runs()), max_size=4))
 def test_it_outlives_a_restart_in_postgresql_too(

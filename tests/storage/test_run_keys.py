@@ -56,7 +56,7 @@ def opening(
     if request.param == "memory":
         return opened_memory()
     if "postgres" in request.param:
-        storage = PostgresStorage(request.getfixturevalue("shared_database"))
+        storage = PostgresStorage(request.getfixturevalue("emptied_database"))
         return storage(key_memory=0)
     return SQLiteStore.open(path, key_memory=0 if "little" in request.param else 9999)
 

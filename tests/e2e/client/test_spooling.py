@@ -36,11 +36,12 @@ jobs:
   backup: {every: 2s, grace: 1h, max_runtime: 1h, rules: [rows > 0]}
 """
 
-#: A daemon that judges its own downtime so long after its start.
+#: A daemon that judges its own downtime so long after its start. It alerts also when the
+#: next run was due before that.
 SETTLING = """\
 settle: {settle}
 jobs:
-  backup: {{every: 18s, grace: 18s}}
+  backup: {{every: 18s, grace: 18s, on_downtime: alert}}
 """
 
 

@@ -10,18 +10,31 @@ from typing import Any, Final
 from tests.e2e.daemon.daemon import Daemon
 from tests.patience import PATIENCE
 
+#: A configuration for requests that are sent again: on a busy machine, later than by
+#: default a repeat may come.
+LATE_REPEATS: Final = "dedup_window: 1h\n"
+
+#: In the path of Python programs, it makes them wait as long as tests do.
+PATIENT: Final = Path(__file__).parent / "programs" / "patient"
+
 #: Made by `make test`.
 CLIENTS: Final = Path(__file__).parents[3] / ".venv-clients" / "bin"
 
 
+def environment(**more: str) -> dict[str, str]:
+    """Return the environment of a client, with *more* in it."""
+    patience = {"PYTHONPATH": str(PATIENT), "PATIENCE": f"{PATIENCE:.0f}"}
+    return {**os.environ, **patience, **more}
+
+
 def run(
-    *command: str | Path, ok: bool = True, **environment: str
+    *command: str | Path, ok: bool = True, **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """Run one of the clients; it is to end well, unless *ok* is False."""
     program, *arguments = command
     done = subprocess.run(
         [str(CLIENTS / program), *map(str, arguments)],
-        env={**os.environ, **environment, "PYTHONPATH": ""},
+        env=environment(**variables),
         capture_output=True,
         text=True,
         check=False,
@@ -47,9 +60,9 @@ def wait_until(url, text):
 """
 
 
-def python(code: str, *arguments: str, ok: bool = True, **environment: str) -> str:
+def python(code: str, *arguments: str, ok: bool = True, **variables: str) -> str:
     """Run *code* where the clients are installed; return what it printed."""
-    return run("python", "-c", code, *arguments, ok=ok, **environment).stdout
+    return run("python", "-c", code, *arguments, ok=ok, **variables).stdout
 
 
 def curl(*arguments: str) -> str:

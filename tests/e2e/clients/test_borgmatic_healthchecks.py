@@ -6,7 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from tests.e2e.clients.clients import CLIENTS, jobs, runs
+from tests.e2e.clients.clients import CLIENTS, environment, jobs, runs
 from tests.e2e.daemon.daemon import Daemon
 
 CONFIG = """
@@ -30,10 +30,9 @@ def borgmatic(folder: Path, daemon: Daemon, *arguments: str) -> int:
     config.write_text(
         CONFIG.format(source=source, repository=repository, url=daemon.url), "utf-8"
     )
-    environment = {**os.environ, "HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
     done = subprocess.run(
         [CLIENTS / "borgmatic", "--config", config, *arguments],
-        env=environment,
+        env=environment(HOME=str(folder), XDG_RUNTIME_DIR=str(folder)),
         cwd=folder,
         capture_output=True,
         check=False,

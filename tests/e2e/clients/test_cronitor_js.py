@@ -9,6 +9,7 @@ import pytest
 from tests import npm
 from tests.e2e.clients.clients import runs
 from tests.e2e.daemon.daemon import Daemon
+from tests.patience import PATIENCE
 
 HOME = Path(__file__).with_name("node")
 
@@ -16,7 +17,7 @@ HOME = Path(__file__).with_name("node")
 # Basic auth.
 CLIENT = """
 const assert = require("assert");
-const cronitor = require("cronitor")("KEY");
+const cronitor = require("cronitor")("KEY", {{timeout: {limit}}});
 const url = "{url}";
 cronitor._api.pingUrl = key => `${{url}}/ping/KEY/${{key}}`;
 cronitor._api.monitorUrl = key => `${{url}}/api/monitors${{key ? "/" + key : ""}}`;
@@ -32,7 +33,9 @@ def _installed() -> None:
 
 def node(daemon: Daemon, code: str) -> None:
     """Run *code* beside the client; it is to end well."""
-    script = CLIENT.format(url=daemon.url, code=code)
+    # In milliseconds.
+    limit = round(1000 * PATIENCE)
+    script = CLIENT.format(url=daemon.url, limit=limit, code=code)
     assert npm.run("node", "--eval", script, cwd=HOME) == ""
 
 

@@ -12,7 +12,8 @@ from tests.e2e.clients.dropping import BAD_GATEWAY, DroppingProxy
 from tests.e2e.daemon.daemon import Daemon
 from tests.patience import PATIENCE
 
-CURL = ("curl", "-fsS", "-m", "10", "--retry", "5", "--retry-connrefused")
+LIMIT = f"{PATIENCE:.0f}"
+CURL = ("curl", "-fsS", "-m", LIMIT, "--retry", "5", "--retry-connrefused")
 
 
 @pytest.mark.parametrize(
@@ -45,7 +46,7 @@ def test_a_ping_that_is_sent_again_is_one_run(
 def test_a_ping_waits_for_a_daemon_that_is_just_starting(daemon: Daemon) -> None:
     daemon.kill()
     # The daemon of a busy machine may need more than the half minute of five retries.
-    patient = ("--retry", f"{PATIENCE:.0f}", "--retry-delay", "1")
+    patient = ("--retry", LIMIT, "--retry-delay", "1")
     command = [*CURL, *patient, f"{daemon.url}/ping/a-key/nightly"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as curl:
         daemon.start()

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
-import pytest
-
-from tests.e2e.clients.clients import CLIENTS, jobs, runs
+from tests.e2e.clients.clients import CLIENTS, environment, jobs, runs
 from tests.e2e.daemon.daemon import Daemon
 
 PROGRAM = """
@@ -26,7 +24,10 @@ def decorated(daemon: Daemon, body: str) -> int:
     url = f"{daemon.url}/ping/a-key/nightly?create=1"
     program = PROGRAM.format(body=body)
     done = subprocess.run(
-        [CLIENTS / "python", "-c", program, url], capture_output=True, check=False
+        [CLIENTS / "python", "-c", program, url],
+        env=environment(),
+        capture_output=True,
+        check=False,
     )
     return done.returncode
 
@@ -37,7 +38,7 @@ def test_a_returned_dict_becomes_metrics(daemon: Daemon) -> None:
     (run,) = runs(daemon, "nightly")
     assert run["outcome"] == "ok"
     assert run["metrics"] == {"rows_processed": 42, "bytes": 10}
-    assert run["duration"] == pytest.approx(0, abs=5)
+    assert 0 <= run["duration"] < 120
     assert jobs(daemon) == {"nightly": 0}
 
 

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from tests.e2e.clients.clients import CLIENTS, jobs, python, runs
+from tests.e2e.clients.clients import CLIENTS, environment, jobs, python, runs
 from tests.e2e.daemon.daemon import Daemon
 
 UUID = "0e4ed0d4-7a4b-4a0e-8d2b-6c3a2c1d9f11"
@@ -24,7 +24,9 @@ def run(daemon: Daemon, body: str) -> None:
     """Run a program whose `client` reports to *daemon*."""
     program = PROGRAM.format(body=body)
     command = [str(CLIENTS / "python"), "-c", program, f"{daemon.url}/ping/"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, env=environment(), capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 

@@ -17,7 +17,13 @@ from uuid import uuid4
 import pytest
 
 from tests import npm
-from tests.e2e.clients.clients import CLIENTS, jobs, runs
+from tests.e2e.clients.clients import (
+    CLIENTS,
+    LATE_REPEATS,
+    environment,
+    jobs,
+    runs,
+)
 from tests.e2e.clients.dropping import BAD_GATEWAY, DroppingProxy
 from tests.e2e.daemon.daemon import HOST, Daemon
 from tests.e2e.network import free_port
@@ -94,6 +100,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     """A daemon for all clients: each has a job of its own."""
     npm.install(NODE)
     daemon = Daemon(tmp_path_factory.mktemp("daemon"))
+    daemon.configure(LATE_REPEATS)
     daemon.start()
     yield daemon
     daemon.kill()
@@ -108,21 +115,19 @@ class Reporter:
     def run(self, client: Client, url: str, *, fails: bool) -> int:
         """Run the job once; return the exit status, once the job is seen to have run."""
         mark = self.folder / uuid4().hex
-        environment = {
-            **os.environ,
-            "PATH": f"{CLIENTS}:{os.environ['PATH']}",
-            "PYTHONPATH": "",
-            "GO111MODULE": "off",
-            "GOPATH": str(GO_PATH),
-            "URL": url,
-            "MARK": str(mark),
-            "FOLDER": str(self.folder),
-            "FAILS": "yes" if fails else "",
-            "RID": str(uuid4()),
-        }
+        variables = environment(
+            PATH=f"{CLIENTS}:{os.environ['PATH']}",
+            GO111MODULE="off",
+            GOPATH=str(GO_PATH),
+            URL=url,
+            MARK=str(mark),
+            FOLDER=str(self.folder),
+            FAILS="yes" if fails else "",
+            RID=str(uuid4()),
+        )
         done = subprocess.run(
             client.command,
-            env=environment,
+            env=variables,
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             capture_output=True,

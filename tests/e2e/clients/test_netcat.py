@@ -13,7 +13,7 @@ from tests.patience import PATIENCE
 
 PROGRAMS: Final = {
     "ncat": ("ncat", "{host}", "{port}"),
-    "socat": ("socat", "-t", "10", "-", "TCP:{host}:{port}"),
+    "socat": ("socat", "-t", f"{PATIENCE:.0f}", "-", "TCP:{host}:{port}"),
     "busybox": ("busybox", "nc", "{host}", "{port}"),
 }
 BODY: Final = '{"status": "fail", "exit_code": 3}'

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from http.client import RemoteDisconnected
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 import yaml
@@ -126,7 +126,8 @@ class Both:
             }
 
         return {
-            "global": {"scrape_interval": "1s"},
+            # A scrape may take as long: one that takes longer ends all series.
+            "global": {"scrape_interval": "5s"},
             "scrape_configs": [
                 scrape("afterrun", self.daemon.port, "/metrics"),
                 scrape("pushed", self.daemon.port, "/metrics/pushed"),
@@ -145,6 +146,10 @@ class Both:
             )
             for one in found
         }
+
+    def found(self, expression: str) -> list[Any]:
+        """Return the instant vector of *expression*, once there is anything in it."""
+        return network.wait_for(lambda: network.query(self.prometheus, expression))
 
 
 def _timeless(name: str, value: str) -> str:
@@ -205,19 +210,15 @@ def test_prometheus_finds_the_names_and_labels_that_it_had(both: Both) -> None:
         lambda: both.stored("pushed") == both.stored("gateway") != {}
     )
 
-    (rows,) = network.query(
-        both.prometheus, 'rows_processed{via="pushed",job="nightly etl"}'
-    )
+    (rows,) = both.found('rows_processed{via="pushed",job="nightly etl"}')
     assert rows["metric"]["instance"] == "db1"
-    (grouped,) = network.query(
-        both.prometheus, 'rows_processed{via="pushed",region="us"}'
-    )
+    (grouped,) = both.found('rows_processed{via="pushed",region="us"}')
     assert "instance" not in grouped["metric"]
     judged = 'afterrun_job_metric{job_name="etl:us",metric="rows_processed"}'
-    assert network.wait_for(lambda: network.query(both.prometheus, judged))
+    assert both.found(judged)
     assert {one["outcome"] for one in runs(both.daemon, "etl:us")} == {"ok"}
     # What is pushed never keeps Prometheus from taking all the rest.
-    assert {one["value"][1] for one in network.query(both.prometheus, "up")} == {"1"}
+    assert both.found("sum(up) == 3")
 
 
 def test_a_push_that_was_answered_survives_kill_9(tmp_path: Path) -> None:

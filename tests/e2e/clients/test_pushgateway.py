@@ -7,6 +7,7 @@ import subprocess
 from tests.e2e.clients.clients import python, runs
 from tests.e2e.clients.dropping import DroppingProxy
 from tests.e2e.daemon.daemon import Daemon
+from tests.patience import PATIENCE
 
 CLIENT = """
 import time
@@ -76,7 +77,8 @@ def test_the_example_of_the_manual_fails_and_succeeds(daemon: Daemon) -> None:
     assert [run["outcome"] for run in found] == ["ok", "fail", "fail", "ok"]
     assert "my_job_last_success_seconds is missing" in found[1]["message"]
     assert series["afterrun_job_last_success_timestamp_seconds", "batch"] == succeeded
-    assert all(0 <= run["duration"] < 1 for run in found)
+    # On a busy machine it may be more than a moment.
+    assert all(0 <= run["duration"] < PATIENCE for run in found)
 
 
 def test_progress_that_is_pushed_is_one_run(daemon: Daemon) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.e2e.clients.clients import curl, jobs, python, run, runs
 from tests.e2e.daemon.daemon import Daemon
+from tests.patience import PATIENCE
 
 SDK = """
 import sentry_sdk, time
@@ -19,7 +20,7 @@ def dsn(daemon: Daemon) -> str:
 
 
 def sdk(daemon: Daemon, code: str, *, ok: bool = True) -> None:
-    end = "sentry_sdk.flush(timeout=100)\n"
+    end = f"sentry_sdk.flush(timeout={PATIENCE})\n"
     python(SDK.format(dsn=dsn(daemon)) + code + end, ok=ok)
 
 

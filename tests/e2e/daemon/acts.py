@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Final
 from urllib.parse import quote
 
 from tests.e2e.daemon.daemon import (
@@ -15,11 +19,21 @@ from tests.e2e.daemon.daemon import (
     Daemon,
 )
 from tests.e2e.daemon.load import RunKey
+from tests.patience import PATIENCE
 
 #: No one may make files here, not even root.
 READ_ONLY = Path("/proc/afterrun.db")
 
 RUNS_TOTAL = "afterrun_job_runs_total"
+
+#: A line of a log that only tells that the machine is busy, in logfmt or JSON.
+BUSY: Final = re.compile(
+    r'\bmsg"?[=:] ?"?'
+    r"(suspended|storage_failing|storage_recovered|slow_connections_closed)\b"
+)
+
+#: Seconds for which the daemon waits for a lock on its database.
+LOCK_SECONDS: Final = 5.0
 
 ReloadBy = Callable[[Daemon], None]
 
@@ -61,6 +75,11 @@ def lines_about_jobs(daemon: Daemon) -> list[str]:
     ]
 
 
+def log_lines(daemon: Daemon) -> list[str]:
+    """Return the lines of the log, without those about a busy machine."""
+    return [line for line in daemon.log.splitlines() if not BUSY.search(line)]
+
+
 def listens(port: int) -> bool:
     """Return whether a new connection is let in."""
     try:
@@ -80,10 +99,23 @@ def ping(
     assert answer.status == status
 
 
+@dataclass
+class HeldUp:
+    """How writing to the database was held up."""
+
+    #: True if the daemon may have given up. A test then begins again.
+    is_too_long: bool = False
+
+
 @contextmanager
-def writing_is_held_up(daemon: Daemon) -> Iterator[None]:
+def writing_is_held_up(daemon: Daemon) -> Iterator[HeldUp]:
     """Somebody else writes to the database, and takes a while."""
-    with closing(sqlite3.connect(daemon.database, isolation_level=None)) as other:
+    held_up = HeldUp()
+    # The daemon may be writing, on a busy machine for a while.
+    connection = sqlite3.connect(daemon.database, PATIENCE, isolation_level=None)
+    with closing(connection) as other:
         other.execute("BEGIN IMMEDIATE")
-        yield
+        began = time.monotonic()
+        yield held_up
         other.execute("ROLLBACK")
+        held_up.is_too_long = time.monotonic() - began >= LOCK_SECONDS

@@ -181,7 +181,7 @@ class Daemon:
 
     def rows(self, sql: str, *values: object) -> list[Any]:
         """Return what the database says, to whoever looks into it."""
-        with closing(sqlite3.connect(self.database)) as connection:
+        with closing(sqlite3.connect(self.database, PATIENCE)) as connection:
             return connection.execute(sql, values).fetchall()
 
     def _command(self, *flags: str) -> list[str]:

@@ -25,7 +25,7 @@ class SmallDisk:
 
     def make_room(self) -> None:
         """Give back what `fill` has taken."""
-        self._ballast.unlink()
+        self._ballast.unlink(missing_ok=True)
 
     @property
     def _ballast(self) -> Path:

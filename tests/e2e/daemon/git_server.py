@@ -12,6 +12,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from tests.e2e.network import free_port
 from tests.git.repositories import serve
+from tests.patience import PATIENCE
 
 HOST: Final = "127.0.0.1"
 
@@ -38,16 +39,16 @@ class GitServer:
 
     def start(self) -> None:
         """Serve; return when it listens."""
-        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(60)
+        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(PATIENCE)
 
     def stop(self) -> None:
         """Listen no longer, and close all connections."""
-        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(60)
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(PATIENCE)
 
     def close(self) -> None:
         self.stop()
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(60)
+        self._thread.join(PATIENCE)
         self._loop.close()
 
     async def _start(self) -> None:

@@ -12,6 +12,10 @@ from typing import Any, Final
 
 import aiohttp
 
+from tests.patience import PATIENCE
+
+TIMEOUT: Final = aiohttp.ClientTimeout(total=PATIENCE)
+
 #: These are in the configuration file, with a rule; the others come unannounced.
 RULED: Final = tuple(f"ruled-{n}" for n in range(20))
 JOBS: Final = (*RULED, *(f"free-{n}" for n in range(20)))
@@ -85,10 +89,9 @@ class Load:
 
     async def run(self) -> None:
         """Send until `stop` is called, or nobody answers any more."""
-        timeout = aiohttp.ClientTimeout(total=30)
         connector = aiohttp.TCPConnector(limit=0)
         async with aiohttp.ClientSession(
-            self._url, timeout=timeout, connector=connector
+            self._url, timeout=TIMEOUT, connector=connector
         ) as session:
             await asyncio.gather(
                 *(self._client(session, *client) for client in self._clients)
@@ -151,7 +154,7 @@ async def resend(url: str, ledger: Ledger) -> None:
     """Send again what was not answered, as a client does that retries."""
     load = Load(url, random.Random(0), "", 0)
     load.ledger = ledger
-    async with aiohttp.ClientSession(url) as session:
+    async with aiohttp.ClientSession(url, timeout=TIMEOUT) as session:
         for reports in ledger.unanswered:
             if not await load.send(session, reports):
                 ledger.strange.append(f"no answer to {reports}")

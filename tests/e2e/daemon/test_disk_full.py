@@ -137,7 +137,8 @@ def test_a_full_disk_is_seen_by_prometheus(place: Place) -> None:
 
     series = place.daemon.series()
 
-    assert series[ERRORS] == 2
+    # One for each, and one for each attempt of the daemon: it makes one in 5 seconds.
+    assert series[ERRORS] >= 2
     assert series["afterrun_job_runs_total", "backup"] == len(taken)
     assert place.daemon.get("/-/healthy").status == 200
     assert place.daemon.get("/").status == 200
@@ -228,15 +229,20 @@ def test_what_could_not_be_noticed_is_noticed_when_there_is_room(
     """With nothing written, not even to the log, the daemon keeps on watching."""
     with small_disk(tmp_path / "disk") as disk:
         daemon = make_daemon(disk.path / "afterrun.db", logs=disk.path)
-        daemon.configure("min_visible: 3s\njobs: {backup: {rules: [rows > 0]}}")
+        daemon.configure("min_visible: 5s\njobs: {backup: {rules: [rows > 0]}}")
         daemon.start()
         violated = "afterrun_job_rule_violated", "backup"
-        daemon.post("/ping/backup", {"metrics": {"rows": 0}})
-        # Healed, and shown for a while: that it is over is for the daemon to see.
-        daemon.post("/ping/backup", {"metrics": {"rows": 1}})
-        use_up_last_page(disk.path / "stderr.txt")
-        disk.fill()
-        assert daemon.series()[violated] == 1
+
+        def is_full_in_time() -> bool:
+            disk.make_room()
+            daemon.post("/ping/backup", {"metrics": {"rows": 0}})
+            # Healed, and shown for a while: that it is over is for the daemon to see.
+            daemon.post("/ping/backup", {"metrics": {"rows": 1}})
+            use_up_last_page(disk.path / "stderr.txt")
+            disk.fill()
+            return daemon.series()[violated] == 1
+
+        wait_until(is_full_in_time, "the disk is full before it is over")
         wait_until(lambda: daemon.series()[ERRORS] > 0, "it could not be recorded")
 
         disk.make_room()

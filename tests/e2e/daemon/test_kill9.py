@@ -12,10 +12,12 @@ import pytest
 from afterrun_exporter.core.model import FAILURES, Outcome
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.storage.codec import decode_state
-from tests.e2e.daemon.daemon import Daemon
+from tests.e2e.daemon.daemon import Daemon, until
 from tests.e2e.daemon.load import Ledger, Load, Report, RunKey, configuration, resend
 
 CLIENTS = 32
+#: Runs that are answered in a round before the daemon is killed.
+MANY = 100
 
 
 @pytest.mark.parametrize(
@@ -56,7 +58,7 @@ async def test_kill_9_loses_no_acknowledged_ping(
     recorded = sum(state.runs_total for state in states_of(daemon).values())
     assert recorded == len(answered)
     # Had nothing been under way when it was killed, this would prove little.
-    assert len(answered) > 100 * rounds
+    assert len(answered) > MANY * rounds
     assert sent_again > rounds
 
 
@@ -66,7 +68,8 @@ async def under_load_until_killed(
     """Return what the clients know when the daemon has been killed."""
     load = Load(daemon.url, rng, name, CLIENTS)
     running = asyncio.create_task(load.run())
-    await asyncio.sleep(rng.uniform(0.3, 1.2))
+    await until(lambda: len(load.ledger.answered) > MANY, "it is under load")
+    await asyncio.sleep(rng.uniform(0, 0.9))
     daemon.kill()
     await running
     return load.ledger

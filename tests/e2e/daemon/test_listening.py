@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import sys
+import time
 from contextlib import closing
 from itertools import product
 
@@ -13,9 +14,10 @@ from afterrun_exporter.auth.refusal_log import A_MINUTE
 from tests.e2e.daemon.acts import (
     BAD_CONFIG,
     count,
+    log_lines,
     ping,
 )
-from tests.e2e.daemon.daemon import HOST, Daemon, request
+from tests.e2e.daemon.daemon import HOST, Daemon, request, wait_until
 from tests.e2e.network import free_port
 from tests.patience import PATIENCE
 
@@ -45,7 +47,11 @@ def test_the_health_check_of_the_image_follows_the_port(daemon: Daemon) -> None:
     daemon.start(f"--web.listen-address=:{daemon.port}")
     module = "afterrun_exporter.client.healthcheck"
 
-    subprocess.run([sys.executable, "-m", module, str(daemon.pid)], check=True)
+    command = [sys.executable, "-m", module, str(daemon.pid)]
+    # It waits for 2 seconds for an answer: a busy machine may take longer.
+    wait_until(
+        lambda: not subprocess.run(command, check=False).returncode, "it is healthy"
+    )
 
 
 def test_the_metrics_are_where_the_operator_wants_them(daemon: Daemon) -> None:
@@ -75,7 +81,7 @@ def test_a_log_in_json_is_json_in_every_line(daemon: Daemon) -> None:
     daemon.post("/-/reload")
     daemon.stop()
 
-    events = [json.loads(line) for line in daemon.log.splitlines()]
+    events = [json.loads(line) for line in log_lines(daemon)]
 
     assert all({"time", "level", "source", "msg"} <= event.keys() for event in events)
     assert [event["msg"] for event in events] == [
@@ -95,7 +101,7 @@ def test_a_log_in_logfmt_has_one_line_an_event(daemon: Daemon) -> None:
     daemon.post("/-/reload")
     daemon.stop()
 
-    lines = daemon.log.splitlines()
+    lines = log_lines(daemon)
 
     assert all(line.startswith("time=") for line in lines)
     assert [line.split("msg=")[1].split()[0] for line in lines] == [
@@ -111,14 +117,14 @@ def test_a_quiet_log_keeps_quiet(daemon: Daemon) -> None:
     daemon.start("--log.level=error")
     daemon.stop()
 
-    assert daemon.log == ""
+    assert log_lines(daemon) == []
 
 
 def test_pings_leave_no_line_in_the_log(daemon: Daemon) -> None:
     """Good or bad, once or again: a busy daemon would drown everything else."""
     daemon.configure("jobs: {backup: {rules: [rows > 0]}}")
     daemon.start()
-    before = daemon.log, daemon.stdout
+    before = log_lines(daemon), daemon.stdout
     with closing(daemon.connect()) as connection:
         for number in range(50):
             ping(connection, "backup")
@@ -128,21 +134,23 @@ def test_pings_leave_no_line_in_the_log(daemon: Daemon) -> None:
             connection.request("GET", "/metrics")
             connection.getresponse().read()
 
-    assert (daemon.log, daemon.stdout) == before
+    assert (log_lines(daemon), daemon.stdout) == before
 
 
 def test_refused_pings_do_not_drown_the_log(daemon: Daemon) -> None:
     """The first of a minute are told, for whoever has to mend the script."""
     daemon.start()
+    began = time.time()
     with closing(daemon.connect()) as connection:
         for _ in range(200):
             ping(connection, "backup", 400, '{"rows": ,}')
+    # The minute may have changed in between, on a busy machine more than once.
+    minutes = time.time() // 60 - began // 60 + 1
 
     lines = daemon.log.splitlines()
     # What tells of lines left out names the event too, as what=ping_refused.
     refused = [line for line in lines if " msg=ping_refused " in line]
-    # The minute may have changed in between.
-    assert 0 < len(refused) <= 2 * A_MINUTE
+    assert 0 < len(refused) <= minutes * A_MINUTE
 
 
 def test_a_key_that_is_no_text_is_no_trouble(daemon: Daemon) -> None:

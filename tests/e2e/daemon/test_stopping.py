@@ -11,9 +11,11 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from signal import SIGHUP, SIGINT, SIGTERM, Signals
+from typing import Any
 
 import pytest
 
+from afterrun_exporter.server.connection_limits import Limits
 from tests.e2e.daemon.acts import (
     RUNS_TOTAL,
     lines_about_jobs,
@@ -30,45 +32,63 @@ from tests.patience import PATIENCE
 @pytest.mark.parametrize("number", [SIGTERM, SIGINT])
 def test_a_stop_answers_what_is_under_way(daemon: Daemon, number: Signals) -> None:
     """New connections are refused, and the one that was let in is served."""
-    daemon.start()
-    daemon.get("/ping/backup")
+    answers: list[tuple[int, Any]] = []
 
-    with closing(daemon.connect()) as connection:
-        with writing_is_held_up(daemon):
-            connection.request("POST", "/ping/backup", '{"run_id": "the-last"}')
-            # What comes later is answered already, so that one has been read.
-            daemon.get("/-/healthy")
-            daemon.send_signal(number)
-            wait_until(lambda: "msg=stopping" in daemon.log, "it stops")
-            wait_until(lambda: not listens(daemon.port), "nobody new is let in")
-        answer = connection.getresponse()
-        body = json.load(answer)
+    def is_stopped_in_time() -> bool:
+        daemon.start()
+        daemon.post("/ping/backup", {"run_id": "the-first"})
+        stops = daemon.log.count("msg=stopping")
+        with closing(daemon.connect()) as connection:
+            with writing_is_held_up(daemon) as held_up:
+                connection.request("POST", "/ping/backup", '{"run_id": "the-last"}')
+                # What comes later is answered already, so that one has been read.
+                daemon.get("/-/healthy")
+                daemon.send_signal(number)
+                wait_until(lambda: daemon.log.count("msg=stopping") > stops, "it stops")
+                wait_until(lambda: not listens(daemon.port), "nobody new is let in")
+            answer = connection.getresponse()
+            answers.append((answer.status, json.load(answer)))
+        assert daemon.wait() == 0
+        return not held_up.is_too_long
 
-    assert answer.status == 200
+    wait_until(is_stopped_in_time, "it stops before a lock is too old")
+
+    status, body = answers[-1]
+    assert status == 200
     assert body["run_id"] == "the-last"
-    assert daemon.wait() == 0
-    assert daemon.rows("SELECT run_id FROM runs") == [(None,), ("the-last",)]
+    assert daemon.rows("SELECT run_id FROM runs") == [("the-first",), ("the-last",)]
     assert "msg=stopped" in daemon.log
     assert "Traceback" not in daemon.log
 
 
 def test_a_stop_lets_a_client_finish_what_it_began_to_send(daemon: Daemon) -> None:
     """It was told to go on, so it is heard to the end."""
-    daemon.start()
     body = b'{"run_id": "the-last"}'
-    with socket.create_connection((HOST, daemon.port), PATIENCE) as connection:
-        connection.sendall(
-            b"POST /ping/backup HTTP/1.1\r\nHost: localhost\r\n"
-            b"Content-Length: %d\r\nExpect: 100-continue\r\n\r\n" % len(body)
-        )
-        assert connection.recv(1024).startswith(b"HTTP/1.1 100 ")
-        daemon.send_signal(SIGTERM)
-        wait_until(lambda: not listens(daemon.port), "nobody new is let in")
-        connection.sendall(body)
-        answer = connection.recv(4096)
+    answers: list[bytes] = []
 
-    assert answer.startswith(b"HTTP/1.1 200 ")
-    assert daemon.wait() == 0
+    def is_sent_in_time() -> bool:
+        daemon.start()
+        began = time.monotonic()
+        with socket.create_connection((HOST, daemon.port), PATIENCE) as connection:
+            connection.sendall(
+                b"POST /ping/backup HTTP/1.1\r\nHost: localhost\r\n"
+                b"Content-Length: %d\r\nExpect: 100-continue\r\n\r\n" % len(body)
+            )
+            assert connection.recv(1024).startswith(b"HTTP/1.1 100 ")
+            daemon.send_signal(SIGTERM)
+            wait_until(lambda: not listens(daemon.port), "nobody new is let in")
+            try:
+                connection.sendall(body)
+                answers.append(connection.recv(4096))
+            except ConnectionError:
+                answers.append(b"")
+        is_in_time = time.monotonic() - began < Limits().sending
+        assert daemon.wait() == 0
+        return bool(answers[-1]) or is_in_time
+
+    wait_until(is_sent_in_time, "the body is sent in time")
+
+    assert answers[-1].startswith(b"HTTP/1.1 200 ")
 
 
 def test_a_stop_does_not_wait_for_connections_that_are_idle(daemon: Daemon) -> None:
@@ -141,12 +161,21 @@ def test_a_stop_takes_as_long_as_it_is_told(daemon: Daemon) -> None:
 
 def test_a_second_signal_ends_a_stop_at_once(daemon: Daemon) -> None:
     """Whoever presses Ctrl-C twice does not want to wait."""
-    daemon.start()
-    with client_that_never_ends(daemon):
-        daemon.send_signal(SIGINT)
-        wait_until(lambda: "msg=stopping" in daemon.log, "it stops")
-        daemon.send_signal(SIGINT)
-        daemon.wait()
+
+    def is_signalled_in_time() -> bool:
+        daemon.start()
+        stops = daemon.log.count("msg=stopping")
+        began = time.monotonic()
+        with client_that_never_ends(daemon):
+            daemon.send_signal(SIGINT)
+            wait_until(lambda: daemon.log.count("msg=stopping") > stops, "it stops")
+            daemon.send_signal(SIGINT)
+            # Until then it waits for the client.
+            is_in_time = time.monotonic() - began < Limits().sending
+            daemon.wait()
+        return is_in_time
+
+    wait_until(is_signalled_in_time, "the second signal comes in time")
 
     assert "msg=stopping_at_once" in daemon.log
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from contextlib import closing
-from typing import Any
+from typing import Any, Final, ParamSpec
 from urllib.parse import urlencode
 
 from tests.e2e.daemon.daemon import HOST, Answer
@@ -14,8 +15,41 @@ from tests.patience import PATIENCE
 
 HTML = {"Accept": "text/html"}
 
+#: Seconds until a request that was refused is sent again.
+PAUSE: Final = 0.25
+
+UNAVAILABLE: Final = 503
+
+P = ParamSpec("P")
+
+
+def accepted(
+    send: Callable[P, Answer], *arguments: P.args, **named: P.kwargs
+) -> Answer:
+    """Return the answer to a request that is sent again after a 503, as clients do.
+
+    A replica answers so while it, or its database, is slow. What it refused may have
+    been recorded.
+    """
+    give_up = time.monotonic() + PATIENCE
+    while (answer := send(*arguments, **named)).status == UNAVAILABLE:
+        assert time.monotonic() < give_up, answer
+        time.sleep(PAUSE)
+    return answer
+
 
 def ask(
+    port: int,
+    method: str,
+    path: str,
+    body: Any = None,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    """Return the answer to a request, as `accepted` does."""
+    return accepted(ask_once, port, method, path, body, headers)
+
+
+def ask_once(
     port: int,
     method: str,
     path: str,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -17,6 +18,12 @@ from tests.e2e.processes import Process, installed
 
 CONFIG: Final = Path(__file__).parents[3] / "deploy/haproxy.cfg"
 
+#: Timeouts that are about clients, which may be slow.
+CLIENTS: Final = ("http-request", "client", "queue")
+#: Timeouts after which it gives up a frozen replica.
+REPLICAS: Final = ("connect", "server")
+LONG: Final = "10m"
+
 
 class Server(Protocol):
     """A replica, as the configuration names it."""
@@ -25,8 +32,13 @@ class Server(Protocol):
     port: int
 
 
-def config_for(port: int, servers: Iterable[Server]) -> str:
-    """Return the configuration that is shipped, with the addresses of a test."""
+def config_for(
+    port: int, servers: Iterable[Server], *, waits_for_replicas: bool = False
+) -> str:
+    """Return the configuration that is shipped, with the addresses of a test.
+
+    It is patient with slow clients, and if that is wanted with slow replicas.
+    """
     text, replaced = re.subn(
         r"bind :10707$",
         f"bind {HOST}:{port}",
@@ -40,28 +52,49 @@ def config_for(port: int, servers: Iterable[Server]) -> str:
     )
     assert replaced == 1
     # No Docker resolves names here.
-    return text.partition("# Addresses of containers")[0]
+    text = text.partition("# Addresses of containers")[0]
+    for timeout in (*CLIENTS, *(REPLICAS if waits_for_replicas else ())):
+        text, replaced = re.subn(rf"(timeout {timeout}) \w+", rf"\1 {LONG}", text)
+        assert replaced == 1
+    # Otherwise it is the time from one check to the next.
+    return f"{text}    timeout check {LONG}\n" if waits_for_replicas else text
 
 
 class HAProxy:
     """One process, with one thread."""
 
-    def __init__(self, folder: Path, servers: Iterable[Server]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        servers: Iterable[Server],
+        *,
+        waits_for_replicas: bool = False,
+    ) -> None:
         self.port = free_port()
         config = folder / "haproxy.cfg"
-        config.write_text(config_for(self.port, servers))
+        text = config_for(self.port, servers, waits_for_replicas=waits_for_replicas)
+        config.write_text(text)
         found = Path("/usr/sbin/haproxy")
         command: Sequence[str | Path] = [
             found if found.exists() else installed("haproxy"),
             *("-db", "-f", config),
         ]
-        log = folder / "haproxy.log"
-        self._process = Process("haproxy", command, log, partial(listens, self.port))
+        self._log = folder / "haproxy.log"
+        is_ready = partial(listens, self.port)
+        self._process = Process("haproxy", command, self._log, is_ready)
 
     @property
     def url(self) -> str:
         """Where it listens."""
         return f"http://{HOST}:{self.port}"
+
+    @property
+    def times_down(self) -> Counter[str]:
+        """The number of times that each server was found to be down."""
+        found = re.findall(
+            r"WARNING.* Server replicas/(\S+) is DOWN", self._log.read_text()
+        )
+        return Counter(found)
 
     def start(self) -> None:
         """Start it; return when it accepts connections."""

@@ -37,14 +37,21 @@ class ReplicaLoad:
     """
 
     def __init__(
-        self, urls: Sequence[str], rng: random.Random, clients: int = 8
+        self,
+        urls: Sequence[str],
+        rng: random.Random,
+        clients: int = 8,
+        patience: float = REQUEST_SECONDS,
     ) -> None:
         self.ledger = Ledger()
+        #: The status and text of each answer after which a report was sent again.
+        self.refusals: list[tuple[int, str]] = []
         #: Answers by the address and status; 0 for no answer.
         self.statuses: Counter[tuple[str, int]] = Counter()
         #: Reports that each address has acknowledged.
         self.acknowledged: Counter[str] = Counter()
         self._urls = list(urls)
+        self._patience = patience
         self._clients = [
             (f"client-{n}", random.Random(rng.random())) for n in range(clients)
         ]
@@ -102,7 +109,7 @@ class ReplicaLoad:
         return sum(n for (_, status), n in list(self.statuses.items()) if status != 200)
 
     async def _run(self) -> None:
-        timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
+        timeout = aiohttp.ClientTimeout(total=self._patience)
         connector = aiohttp.TCPConnector(limit=0)
         async with aiohttp.ClientSession(
             timeout=timeout, connector=connector
@@ -155,6 +162,7 @@ class ReplicaLoad:
             if status not in UNDELIVERED:
                 self.ledger.strange.append(f"{status} {text} to {body}")
                 return None
+            self.refusals.append((status, text))
             await asyncio.sleep(PAUSE)
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -13,12 +14,14 @@ from signal import SIGCONT, SIGSTOP
 from typing import Final
 
 from tests.e2e.daemon.daemon import Daemon, wait_until
+from tests.e2e.replicas.asking import accepted
 from tests.e2e.replicas.tcp_proxy import TcpProxy
 from tests.patience import PATIENCE
 
-UNAVAILABLE: Final = 503
-
 LEADS: Final = "afterrun_leader"
+
+#: No answer, or one that was broken off.
+UNANSWERED: Final = (OSError, http.client.HTTPException)
 
 
 class Replica(Daemon):
@@ -39,10 +42,12 @@ class Replica(Daemon):
     @property
     def leads(self) -> bool:
         """True if it says that it does the work of the whole service."""
-        try:
-            return self.series().get((LEADS, "")) == 1
-        except (OSError, ValueError):
-            return False
+        return self._leading() == 1
+
+    @property
+    def follows(self) -> bool:
+        """True if it says that it does not."""
+        return self._leading() == 0
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
@@ -58,6 +63,11 @@ class Replica(Daemon):
         what = f"{self.name} answers {status} to {path}"
         wait_until(lambda: status_of(self, path) == status, what, every=0.1)
 
+    def until_says(self, text: str, path: str) -> None:
+        """Return once the answer to a GET has *text*."""
+        what = f"{self.name} answers {text!r} to {path}"
+        wait_until(lambda: text in self.get(path).text, what, every=0.1)
+
     def lines_about_jobs(self) -> list[str] | None:
         """Return what it exposes of jobs, sorted; None for no 200.
 
@@ -65,12 +75,21 @@ class Replica(Daemon):
         """
         try:
             answer = self.get("/metrics")
-        except OSError:
+        except UNANSWERED:
             return None
-        if answer.status != 200:
+        return about_jobs(answer.text) if answer.status == 200 else None
+
+    def about_jobs(self) -> list[str]:
+        """Return what it exposes of jobs, sorted, once it answers 200."""
+        answer = accepted(self.get, "/metrics")
+        assert answer.status == 200, answer
+        return about_jobs(answer.text)
+
+    def _leading(self) -> float | None:
+        try:
+            return self.series().get((LEADS, ""))
+        except (*UNANSWERED, ValueError):
             return None
-        lines = answer.text.splitlines()
-        return sorted(line for line in lines if 'job_name="' in line)
 
 
 class Replicas:
@@ -117,15 +136,18 @@ class Replicas:
 
     def leader(self) -> Replica:
         """Return the only one that leads, once there is exactly one."""
-        wait_until(lambda: len(self._leaders()) == 1, "there is one leader")
-        return self._leaders()[0]
+        leaders: list[Replica] = []
+
+        def is_one() -> bool:
+            leaders[:] = [replica for replica in self.all if replica.leads]
+            return len(leaders) == 1
+
+        wait_until(is_one, "there is one leader")
+        return leaders[0]
 
     def until_leads(self, replica: Replica) -> None:
         """Return once *replica* leads."""
         wait_until(lambda: replica.leads, f"{replica.name} leads", every=0.1)
-
-    def _leaders(self) -> list[Replica]:
-        return [replica for replica in self.all if replica.leads]
 
     def wait_until_agree(self) -> list[str]:
         """Return what all of them expose of jobs, once that is equal byte by byte."""
@@ -141,6 +163,11 @@ class Replicas:
             raise AssertionError(differences(seen)) from None
         assert seen[0] is not None
         return seen[0]
+
+
+def about_jobs(text: str) -> list[str]:
+    """Return the lines about jobs of what is exposed, sorted."""
+    return sorted(line for line in text.splitlines() if 'job_name="' in line)
 
 
 def differences(seen: Sequence[list[str] | None]) -> str:
@@ -168,5 +195,5 @@ def status_of(replica: Replica, path: str) -> int:
     """Return the status of the answer to a GET; 0 for none."""
     try:
         return replica.get(path).status
-    except OSError:
+    except UNANSWERED:
         return 0

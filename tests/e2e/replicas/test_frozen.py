@@ -9,10 +9,11 @@ import pytest
 
 from tests.e2e.daemon.daemon import Answer
 from tests.e2e.daemon.load import configuration
+from tests.e2e.replicas.asking import UNAVAILABLE, accepted
 from tests.e2e.replicas.conftest import MakeReplicas
 from tests.e2e.replicas.evidence import everything_is_in_order
 from tests.e2e.replicas.load import ReplicaLoad
-from tests.e2e.replicas.replica import UNAVAILABLE, Replica, elapse
+from tests.e2e.replicas.replica import Replica, elapse
 from tests.postgres import Database, running_server
 
 #: Longer than everything here tolerates: leases, beats and timeouts.
@@ -59,7 +60,7 @@ def test_a_frozen_replica_holds_up_nobody_and_serves_nothing_stale(
             elapse(FROZEN_SECONDS)
             load.wait_for(REPORTS, live.url)
             replicas.until_leads(live)
-            assert live.post("/ping/fresh", {"run_id": "1"}).status == 200
+            assert accepted(live.post, "/ping/fresh", {"run_id": "1"}).status == 200
             # They wait in its socket and are the first that it sees.
             scrape, ready = Waiting(frozen, "/metrics"), Waiting(frozen, "/-/ready")
         answer = scrape.answer()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.e2e.daemon.daemon import wait_until
+from tests.e2e.replicas.asking import accepted
 from tests.e2e.replicas.conftest import MakeReplicas
 from tests.e2e.replicas.database import open_transaction
 from tests.e2e.replicas.replica import elapse
@@ -31,10 +32,10 @@ def test_a_transaction_that_stays_open_delays_nothing(
         elapse(seconds)
         for number in range(10):
             body = {"run_id": f"{number}"}
-            assert first.post("/ping/job", body).status == 200
+            assert accepted(first.post, "/ping/job", body).status == 200
             total = f'afterrun_job_runs_total{{job_name="job"}} {number + 1}'
             wait_until(
                 lambda total=total: total in (second.lines_about_jobs() or []),  # type: ignore[misc]
                 "the other replica exposes the run",
             )
-        assert second.is_ready
+        wait_until(lambda: second.is_ready, "the other replica is ready")

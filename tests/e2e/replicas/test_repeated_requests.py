@@ -89,7 +89,8 @@ def balancer(
     tmp_path_factory: pytest.TempPathFactory, replicas: list[FakeReplica]
 ) -> Iterator[HAProxy]:
     with ExitStack() as stack:
-        balancer = HAProxy(tmp_path_factory.mktemp("balancer"), replicas)
+        folder = tmp_path_factory.mktemp("balancer")
+        balancer = HAProxy(folder, replicas, waits_for_replicas=True)
         balancer.start()
         stack.callback(balancer.stop)
         yield balancer

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from threading import Barrier
 from typing import Any, Final
 
 import pytest
 
 from tests.e2e.daemon.daemon import Answer
+from tests.e2e.replicas.asking import accepted
 from tests.e2e.replicas.conftest import MakeReplicas
 from tests.e2e.replicas.database import rows
 from tests.e2e.replicas.replica import Replica, Replicas
@@ -39,16 +41,27 @@ REPORTS: Final[dict[str, Reports]] = {
 }
 
 
-def at_once(replicas: Replicas, path: str, body: dict[str, Any]) -> list[Answer]:
-    """Return what each replica answers to the same request."""
+def at_once(
+    replicas: Replicas, path: str, body: dict[str, Any]
+) -> tuple[list[Answer], int]:
+    """Return what each replica answers to the same request, and the number of requests.
+
+    A replica that refuses it, because the database is slow, gets it again.
+    """
     together = Barrier(len(replicas.all))
+    requests = count(1)
 
     def send(replica: Replica) -> Answer:
-        together.wait()
+        next(requests)
         return replica.request("POST", path, json.dumps(body))
 
+    def send_with_others(replica: Replica) -> Answer:
+        together.wait()
+        return accepted(send, replica)
+
     with ThreadPoolExecutor(len(replicas.all)) as pool:
-        return list(pool.map(send, replicas.all))
+        answers = list(pool.map(send_with_others, replicas.all))
+    return answers, next(requests) - 1
 
 
 @pytest.mark.parametrize("rounds", [ROUNDS, pytest.param(200, marks=pytest.mark.slow)])
@@ -61,14 +74,14 @@ def test_a_report_that_all_replicas_get_at_once_is_recorded_once(
     replicas.start()
     for number in range(rounds):
         for what, report in REPORTS.items():
-            answers = at_once(replicas, *report(number))
+            answers, requests = at_once(replicas, *report(number))
             results = [answer.json() for answer in answers]
+            news = [result["duplicate"] for result in results].count(False)
             assert [answer.status for answer in answers] == [200] * 3, (what, results)
             assert len({result["outcome"] for result in results}) == 1, what
-            assert [result["duplicate"] for result in results].count(False) == 1, (
-                what,
-                results,
-            )
+            # A request that was refused may be the one that was recorded.
+            is_hidden = news == 0 and requests > len(answers)
+            assert news == 1 or is_hidden, (what, results)
 
     runs = rows(
         postgres,

@@ -8,11 +8,11 @@ import time
 import urllib.parse
 import urllib.request
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count, cycle, pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import yaml
 
@@ -23,12 +23,20 @@ from tests.e2e.generated import Ports, generate
 from tests.e2e.inbox import Inbox
 from tests.e2e.network import query
 from tests.e2e.processes import Process
-from tests.e2e.replicas.asking import ask
-from tests.e2e.replicas.replica import Replicas, elapse
+from tests.e2e.replicas.asking import ask_once
+from tests.e2e.replicas.replica import UNANSWERED, Replicas, elapse
 from tests.patience import PATIENCE
 
-#: How often Prometheus scrapes and evaluates, and jobs report.
+#: How often Prometheus evaluates, and jobs report.
 EVERY: Final = 1.0
+
+#: How often Prometheus scrapes, which is also how long it waits for a replica.
+SCRAPE: Final = "5s"
+
+#: Seconds between two reports of a job after which it may be missed.
+GRACE: Final = 40.0
+
+Value = TypeVar("Value")
 
 CONFIG: Final = """\
 settle: {settle}
@@ -56,6 +64,8 @@ class Watched:
         self, folder: Path, replicas: Replicas, settle: str, jobs: dict[str, str]
     ) -> None:
         self.replicas = replicas
+        #: By the clock of `time.monotonic`: nothing is expected of any job before.
+        self.since = time.monotonic()
         self._at = Ports()
         self._began = time.time()
         lines = "\n".join(f"  {name}: {{{text}}}" for name, text in jobs.items())
@@ -156,6 +166,7 @@ class Watched:
             folder,
             folder / "rules/afterrun.rules.yml",
             *(marker, self._at.prometheus, self._at.alertmanager),
+            chain.Pace(scrape=SCRAPE),
         )
         document: dict[str, Any] = yaml.safe_load(config.read_text())
         for scrape in document["scrape_configs"]:
@@ -199,30 +210,72 @@ def repeated(act: Callable[[], object], pause: float) -> Iterator[None]:
 class Reporter:
     """Jobs that report once a second, each time to the next replica that accepts it."""
 
-    def __init__(self, replicas: Replicas) -> None:
-        self._ports = cycle([replica.port for replica in replicas])
+    def __init__(self, watched: Watched) -> None:
+        #: Jobs that could not report in time on a busy machine: they may be missed.
+        self.late: set[str] = set()
+        #: The most seconds in which nothing was acknowledged.
+        self.longest_gap = 0.0
+        self._ports = cycle([replica.port for replica in watched.replicas])
         self._numbers = count()
+        self._acknowledged_at: float | None = None
+        #: When each job that reports all the time has begun its last report.
+        self._heard: dict[str, float] = defaultdict(lambda: watched.since)
 
     def report(self, job: str, **told: Any) -> None:
         """Report once; return when some replica has acknowledged it."""
-        body = {"run_id": f"{job}-{next(self._numbers)}", **told}
-        wait_until(
-            lambda: self._accepts(job, body), f"{job} is reported", PATIENCE, every=0.1
-        )
+        self._send(f"/ping/{job}", {**self._run(job), **told})
 
     @contextmanager
     def reporting(self, jobs: Sequence[str]) -> Iterator[None]:
         """Let these jobs succeed once a second while the block runs."""
 
         def report() -> None:
+            began = time.monotonic()
+            self._send("/ping", [{"job": job, **self._run(job)} for job in jobs])
+            self._note_acknowledgement()
+            self._note_late(jobs)
             for job in jobs:
-                self.report(job)
+                self._heard[job] = max(self._heard[job], began)
 
         with repeated(report, EVERY):
             yield
+        self._note_late(jobs)
 
-    def _accepts(self, job: str, body: dict[str, Any]) -> bool:
+    def begin_again(self) -> None:
+        """Count no time until now as one in which jobs should have reported."""
+        self._heard = defaultdict(
+            time.monotonic, dict.fromkeys(self._heard, time.monotonic())
+        )
+
+    def punctual(self, alerts: Mapping[Alert, Value]) -> dict[Alert, Value]:
+        """Return *alerts* without those of jobs that could not report in time."""
+        return {
+            alert: one for alert, one in alerts.items() if alert[1] not in self.late
+        }
+
+    def _run(self, job: str) -> dict[str, Any]:
+        return {"run_id": f"{job}-{next(self._numbers)}"}
+
+    def _send(self, path: str, body: object) -> None:
+        wait_until(
+            lambda: self._accepts(path, body),
+            f"{body} is accepted",
+            PATIENCE,
+            every=0.1,
+        )
+
+    def _note_acknowledgement(self) -> None:
+        now = time.monotonic()
+        gap = now - (self._acknowledged_at or now)
+        self.longest_gap = max(self.longest_gap, gap)
+        self._acknowledged_at = now
+
+    def _note_late(self, jobs: Sequence[str]) -> None:
+        now = time.monotonic()
+        self.late |= {job for job in jobs if now - self._heard[job] > GRACE}
+
+    def _accepts(self, path: str, body: object) -> bool:
         try:
-            return ask(next(self._ports), "POST", f"/ping/{job}", body).status == 200
-        except OSError:
+            return ask_once(next(self._ports), "POST", path, body).status == 200
+        except UNANSWERED:
             return False

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import pytest
 
-from afterrun_exporter.storage.postgres import beat
+from afterrun_exporter.storage.postgres import beat, daily_figures, replica, store
+from tests.patience import PATIENCE
 
 
 @pytest.fixture(autouse=True)
-def long_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+def long_leases(patient_limits: pytest.MonkeyPatch) -> None:
     """Let no lease end, and no downtime begin, because a test takes its time."""
-    monkeypatch.setattr(beat, "LEASE", 100 * beat.LEASE)
-    monkeypatch.setattr(beat, "DOWN", 100 * beat.DOWN)
-    # Less than the minute that a replica is set back when it leaves.
-    monkeypatch.setattr(beat, "ALIVE", 5 * beat.ALIVE)
+    for module, limit in (
+        (beat, "LEASE"),
+        (beat, "DOWN"),
+        (beat, "ALIVE"),
+        (daily_figures, "SETTLED"),
+        (replica, "FRESH"),
+        (store, "FRESH"),
+    ):
+        patient_limits.setattr(module, limit, PATIENCE)
+    # Also in statements: a replica that leaves no longer counts as alive.
+    for module, name, interval, longer in (
+        (beat, "_LEAVE", "'1 minute'", f"'{2 * PATIENCE} s'"),
+        (daily_figures, "_SEEN", "'15.0 s'", f"'{PATIENCE} s'"),
+    ):
+        sql = getattr(module, name)
+        assert interval in sql
+        patient_limits.setattr(module, name, sql.replace(interval, longer))

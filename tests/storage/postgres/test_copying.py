@@ -543,18 +543,21 @@ async def test_a_target_with_other_data_is_refused(
 @pytest.mark.parametrize(
     "sql",
     [
-        "INSERT INTO writers VALUES (1, 'host-1', '', clock_timestamp() - interval '9 s')",
-        "INSERT INTO leader VALUES (true, 'host-1', 1, clock_timestamp() + interval '9 s')",
+        "INSERT INTO writers VALUES (1, 'host-1', '', clock_timestamp() - interval '900 s')",
+        "INSERT INTO leader VALUES (true, 'host-1', 1, clock_timestamp() + interval '900 s')",
     ],
 )
 async def test_a_target_that_a_daemon_uses_is_refused(
-    path: Path, postgres: Database, sql: str
+    path: Path, postgres: Database, monkeypatch: pytest.MonkeyPatch, sql: str
 ) -> None:
     await prepared(postgres)
+    # As 9 of 15 seconds, which would pass on a busy machine.
+    assert copying.ALIVE == 15
+    monkeypatch.setattr(copying, "ALIVE", 100 * copying.ALIVE)
     postgres.psql(sql)
 
     assert await refusal(content.empty(path), postgres) == (
-        "is in use by host-1: stop all daemons that use it, wait 15 seconds, "
+        "is in use by host-1: stop all daemons that use it, wait 1500 seconds, "
         "or use another database"
     )
 

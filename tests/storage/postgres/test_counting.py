@@ -9,11 +9,8 @@ import asyncpg
 from afterrun_exporter.core.daily_figures import day_of
 from afterrun_exporter.core.model import Outcome
 from afterrun_exporter.storage.daily_rows import STEP
-from afterrun_exporter.storage.postgres.daily_figures import (
-    SETTLED,
-    Horizon,
-    add_next_runs,
-)
+from afterrun_exporter.storage.postgres import daily_figures
+from afterrun_exporter.storage.postgres.daily_figures import Horizon, add_next_runs
 from afterrun_exporter.storage.postgres.store import PostgresStore
 from afterrun_exporter.storage.store import Change, RunFilter, Store, update
 from tests.postgres import Database
@@ -85,10 +82,10 @@ async def test_a_run_that_appears_late_is_counted(postgres: Database) -> None:
 
         assert (first, second) == (1, 2)
         assert await reached() == 0
-        clock.ahead += SETTLED / 2
+        clock.ahead += daily_figures.SETTLED / 2
         assert await reached() == 0
         await transaction.commit()
-        clock.ahead += SETTLED
+        clock.ahead += daily_figures.SETTLED
         assert await reached() == second
 
 
@@ -104,7 +101,7 @@ async def test_another_replica_counts_after_a_while(postgres: Database) -> None:
         await store.update_all([Change("sync", ran(T0)) for _ in range(5)])
 
         assert await counted(store) == 0
-        store._clock.ahead += SETTLED + 1  # type: ignore[attr-defined]
+        store._clock.ahead += daily_figures.SETTLED + 1  # type: ignore[attr-defined]
         assert await counted(store) == 6
         await other.replicas.catch_up()
         assert await counted(other) == 6

@@ -7,8 +7,7 @@ import asyncio
 import pytest
 
 from afterrun_exporter.core.daily_figures import DAY, day_of
-from afterrun_exporter.storage.postgres import partitions, pruning
-from afterrun_exporter.storage.postgres.daily_figures import SETTLED
+from afterrun_exporter.storage.postgres import daily_figures, partitions, pruning
 from afterrun_exporter.storage.postgres.store import PostgresStore
 from afterrun_exporter.storage.store import Change, update
 from tests.postgres import Database, PgBouncer
@@ -193,7 +192,7 @@ async def test_two_replicas_prune_at_once(postgres: Database) -> None:
         await other.replicas.catch_up()
         for one in (store, other):
             await one.finished_runs(0, 0)
-            one._clock.ahead += SETTLED + 1  # type: ignore[attr-defined]
+            one._clock.ahead += daily_figures.SETTLED + 1  # type: ignore[attr-defined]
 
         await asyncio.gather(*(one.prune(TODAY * DAY, 30) for one in (store, other)))
 

@@ -1,4 +1,4 @@
 # Ansible's uri module, a multipart form.
 work
 ansible localhost -c local -m ansible.builtin.uri -a "{\"url\": \"$URL/ping/ansible\", \"method\": \"POST\",
-    \"timeout\": 10, \"body_format\": \"form-multipart\", \"body\": {\"exit_code\": \"$(status)\", \"rows\": \"42\"}}"
+    \"timeout\": $PATIENCE, \"body_format\": \"form-multipart\", \"body\": {\"exit_code\": \"$(status)\", \"rows\": \"42\"}}"

@@ -40,7 +40,7 @@ def nightly():
 
 @celery.signals.task_postrun.connect
 def end(**_):
-    sentry_sdk.flush(timeout=100)
+    sentry_sdk.flush(timeout=float(os.environ["PATIENCE"]))
     app.control.shutdown()
 
 

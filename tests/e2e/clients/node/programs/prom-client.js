@@ -1,6 +1,6 @@
 // prom-client pushes to a gateway: last success if it was one.
 const client = require("prom-client");
-const {url, work} = require("./job");
+const {url, work, limit} = require("./job");
 const registry = new client.Registry();
 client.collectDefaultMetrics({register: registry});
 const registers = [registry];
@@ -12,6 +12,6 @@ const duration = new client.Gauge({name: "nightly_duration_seconds", help: "-", 
         new client.Gauge({name: "nightly_last_success_unixtime", help: "-", registers}).setToCurrentTime();
     } finally {
         end();
-        await new client.Pushgateway(url, {timeout: 10000}, registry).push({jobName: "prom-client"});
+        await new client.Pushgateway(url, {timeout: limit}, registry).push({jobName: "prom-client"});
     }
 })();

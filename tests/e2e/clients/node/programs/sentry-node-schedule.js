@@ -1,5 +1,5 @@
 // node-schedule, its schedule a monitor of Sentry's SDK.
-const {Sentry, work, ended} = require("./sentry");
+const {Sentry, work, ended, RARELY} = require("./sentry");
 const schedule = Sentry.cron.instrumentNodeSchedule(require("node-schedule"));
-const job = schedule.scheduleJob("sentry-node-schedule", "0 * * * *", () => work());
+const job = schedule.scheduleJob("sentry-node-schedule", RARELY, () => work());
 ended(() => job.invoke());
