@@ -71,13 +71,16 @@ class TlsListener:
                 # No response is possible before the handshake, which is expensive.
                 connection.close()
                 continue
-            task = self._loop.create_task(self._shake_hands(connection))
+            # Counted at once: those accepted together must not exceed the limit.
+            protocol = self._connect()
+            task = self._loop.create_task(self._shake_hands(connection, protocol))
             self._in_flight.add(task)
             task.add_done_callback(self._in_flight.discard)
 
-    async def _shake_hands(self, connection: socket.socket) -> None:
+    async def _shake_hands(
+        self, connection: socket.socket, protocol: asyncio.Protocol
+    ) -> None:
         connection.setblocking(False)
-        protocol = self._connect()
         limit = self._limiter.limits.asking
         is_connected = False
         try:

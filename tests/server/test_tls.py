@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import ssl
 from pathlib import Path
 
@@ -375,14 +376,33 @@ def test_what_cannot_be_used_is_refused_with_its_place(
 async def test_a_handshake_that_is_too_many_is_closed_before_it_begins(
     papers: Papers, service: Service, clock: ManualClock
 ) -> None:
-    limits = Limits(connections=2, asking=PATIENCE)
+    limits = Limits(connections=2, asking=2 * PATIENCE)
     async with encrypted(papers.write(), service, clock, limits) as daemon:
         silent = [await daemon.connect(None) for _ in range(3)]
 
-        assert await silent[2][0].read() == b""
+        async with asyncio.timeout(PATIENCE):
+            assert await silent[2][0].read() == b""
         assert await daemon.asked(papers.client()) == ""
         for _, writer in silent:
             writer.close()
+
+
+async def test_handshakes_that_begin_together_are_not_more_than_the_limit(
+    papers: Papers, service: Service, clock: ManualClock
+) -> None:
+    limits = Limits(connections=2, asking=2 * PATIENCE)
+    async with encrypted(papers.write(), service, clock, limits) as daemon:
+        # The event loop does not run meanwhile, so it finds all of them at once.
+        silent = [
+            socket.create_connection(("127.0.0.1", daemon.port)) for _ in range(5)
+        ]
+        async with asyncio.timeout(PATIENCE):
+            for too_many in silent[2:]:
+                too_many.setblocking(False)
+                received = await asyncio.get_running_loop().sock_recv(too_many, 1)
+                assert received == b""
+        for connection in silent:
+            connection.close()
 
 
 async def test_a_handshake_that_does_not_end_is_given_up(
