@@ -14,6 +14,7 @@ from afterrun_exporter.clock import (
     jittered_sleep,
 )
 from tests.fakes import ManualClock
+from tests.patience import PATIENCE
 
 
 class Adjusted(SystemClock):
@@ -40,7 +41,7 @@ async def test_it_returns_early_when_the_clock_is_set_back() -> None:
     """The sweeper would sleep for the hour; what it planned is to be planned anew."""
     clock = Adjusted(looks=2)
 
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         await clock.sleep_until(clock.now() + 0.01)
 
 

@@ -17,9 +17,8 @@ import pytest
 import yaml
 
 import afterrun_exporter
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, PATIENT
 
-from .client.conftest import PATIENT
 from .client.records import only_run
 from .daemon.conftest import MakeDaemon, make_daemon
 from .daemon.daemon import Daemon

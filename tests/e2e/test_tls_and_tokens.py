@@ -22,12 +22,11 @@ import yaml
 
 from afterrun_exporter.auth.callers import Scope
 from afterrun_exporter.core.secrets import digest
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, PATIENT
 from tests.server.tls import EC, Papers
 
 from . import network
 from .chain import prometheus, url
-from .client.conftest import PATIENT
 from .conftest import Launch
 from .processes import Process
 

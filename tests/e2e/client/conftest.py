@@ -16,12 +16,9 @@ import pytest
 from tests.e2e.daemon.conftest import make_daemon
 from tests.e2e.daemon.daemon import AFTERRUN, Daemon
 from tests.e2e.replicas.as_one import daemon_or_replicas
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, PATIENT
 
 __all__ = ["alone", "cron", "make_daemon"]
-
-#: Without them a report that a busy machine delivers late is kept in the spool.
-PATIENT = (f"--patience={PATIENCE}s", f"--request-timeout={PATIENCE}s")
 
 #: A command that runs until `Cron.finish_command` is called, however long that takes.
 UNTIL_FINISHED = ("sh", "-c", "until [ -e end ]; do sleep 0.1; done")

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.client.conftest import PATIENT, UNTIL_FINISHED, Cron
+from tests.e2e.client.conftest import UNTIL_FINISHED, Cron
 from tests.e2e.client.odd import odd, taking
 from tests.e2e.client.records import only_run, runs
 from tests.e2e.daemon.daemon import AFTERRUN, Daemon, wait_until
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, PATIENT
 
 
 def script(cron: Cron, text: str, mode: int = 0o755) -> str:

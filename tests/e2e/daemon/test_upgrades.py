@@ -12,6 +12,7 @@ from typing import Any, Final
 import pytest
 
 from tests.e2e.daemon.daemon import AFTERRUN, Daemon
+from tests.patience import PATIENT
 from tests.postgres import Database
 from tests.upgrades.versions import VERSIONS
 
@@ -83,7 +84,7 @@ def continue_with(daemon: Daemon, version: Path, folder: Path) -> None:
 def deliver(daemon: Daemon, version: Path, spool: Path) -> None:
     """Deliver the report that a client of *version* could not deliver."""
     shutil.copytree(version / "spool", spool)
-    command = [str(AFTERRUN), "spool", "flush", "--all", "--patience=100s"]
+    command = [str(AFTERRUN), "spool", "flush", "--all", *PATIENT]
     options = [f"--url={daemon.url}", f"--spool={spool}"]
     subprocess.run([*command, *options], check=True, capture_output=True)
 

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from tests.e2e.daemon.daemon import AFTERRUN, Daemon
 from tests.e2e.page.conftest import Look, picture
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, PATIENT
 
 
 def refresh(page: Page) -> None:
@@ -212,7 +212,7 @@ def test_what_is_shown_can_be_pasted(
     assert done.returncode == 0, done.stderr
     # A report that took too long on a busy machine is kept for later.
     flush = ["spool", "flush", f"--url={daemon.url}", f"--spool={tmp_path}"]
-    subprocess.run([AFTERRUN, *flush, "--all", "--patience=100s"], check=True)
+    subprocess.run([AFTERRUN, *flush, "--all", *PATIENT], check=True)
     after = daemon.get("/api/v1/jobs/sales-report").json()
     assert (after["runs"], after["last_outcome"]) == (before + 1, "ok")
 

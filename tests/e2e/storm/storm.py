@@ -49,7 +49,7 @@ class Pace:
 
 #: As shipped.
 REAL: Final = Pace(interval=15, group_wait=30, group_interval=300, resend=60)
-QUICK: Final = Pace(interval=2, group_wait=20, group_interval=10, resend=4)
+QUICK: Final = Pace(interval=2, group_wait=20, group_interval=10, resend=10)
 
 
 @dataclass(frozen=True, slots=True)

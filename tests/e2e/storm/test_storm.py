@@ -15,15 +15,16 @@ import pytest
 from afterrun_exporter import conventions as names
 from tests.e2e import network
 from tests.e2e.conftest import Launch
+from tests.patience import PATIENCE
 
 from . import findings
 from .fleet import Fleet
-from .storm import BOTH, PUSH, RULES, WITHIN, Plan, Storm
+from .storm import BOTH, PUSH, QUICK, RULES, Plan, Storm
 
 FLEET: Final = Fleet(size=1000, failing=400)
 
 #: Longer than what Prometheus drops takes to resolve, and a group to come again.
-QUIET: Final = 22.0
+QUIET: Final = 4 * QUICK.resend + QUICK.group_interval + 5.0
 
 
 #: Returns a storm of which all programs end with the test.
@@ -60,8 +61,8 @@ def test_a_storm_is_told_once_and_by_its_roots(
 
     storm.strike()
 
-    told = storm.wait(WITHIN, QUIET)
-    assert told.problems(FLEET, WITHIN) == []
+    told = storm.wait(PATIENCE, QUIET)
+    assert told.problems(FLEET, PATIENCE) == []
     assert not told.others & {
         names.NOTIFICATIONS_DROPPED,
         names.NOTIFICATION_QUEUE_SMALL,
