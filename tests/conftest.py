@@ -17,6 +17,7 @@ from tests.core.jobs import BACKUP, at
 from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client, app_of
 from tests.services import job_config
+from tests.signals import heed_signals
 
 pytest_plugins = ["tests.postgres"]
 
@@ -88,6 +89,11 @@ def counts_as_coverage(item: pytest.Item) -> bool:
         and not is_hypothesis_test(getattr(item, "obj", None))
         and not item.get_closest_marker("thorough")
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _signals_are_heeded() -> None:
+    heed_signals()
 
 
 @pytest.fixture(autouse=True)

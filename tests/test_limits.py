@@ -47,8 +47,10 @@ SIZE: Final = 2**20
 MOST: Final = {"/api/v1/check": 2**13}
 #: What one request may add to the memory of the process.
 MOST_MEMORY: Final = 50 * 2**20
-#: How often a measurement that is too long is repeated: a page fault is nobody's work.
-TIMES: Final = 4
+#: How often a measurement that is too long is repeated: a page fault is nobody's work, and
+#: a virtual processor that is taken away for a tenth of a second counts as used. What is
+#: really too long is so each time.
+TIMES: Final = 20
 
 
 #: CPU seconds of this process or of one of its threads.
@@ -194,10 +196,14 @@ def test_no_head_keeps_others_waiting(running: Daemon) -> None:
     """No other thread reads a head, so what others of the process do does not count."""
     slow = {}
     for what, sent in heads.requests():
-        costs = (running.cost_of(sent, time.thread_time) for _ in range(TIMES))
-        fine = (one.hold < yardstick() and one.growth < MOST_MEMORY for one in costs)
-        if not any(fine):
-            slow[what] = running.cost_of(sent, time.thread_time)
+        costs = []
+        for _ in range(TIMES):
+            cost = running.cost_of(sent, time.thread_time)
+            if cost.hold < yardstick() and cost.growth < MOST_MEMORY:
+                break
+            costs.append(cost)
+        else:
+            slow[what] = costs
 
     assert slow == {}
 

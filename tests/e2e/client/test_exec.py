@@ -231,6 +231,7 @@ def test_a_terminal_reaches_the_command_itself(daemon: Daemon, cron: Cron) -> No
     os.write(terminal, b"hello\n")
     wait_until((cron.folder / "ready").exists, "the command has read a line")
     os.write(terminal, b"\x03")
+    wait_until((cron.folder / "heard").exists, "the command has heard of it")
     _, status = os.waitpid(pid, 0)
     os.close(terminal)
 

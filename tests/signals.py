@@ -1,0 +1,17 @@
+"""Signals that the tests send, and what the runner of the tests does with them."""
+
+from __future__ import annotations
+
+import signal
+from typing import Final
+
+#: What a runner in the background ignores: `nohup`, and `&` in a script. The programs that
+#: it starts would ignore them too, and so would never end.
+OF_A_TERMINAL: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
+
+
+def heed_signals() -> None:
+    """Let this process, and the programs it starts, ignore no signal of a terminal."""
+    for number in OF_A_TERMINAL:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
