@@ -11,11 +11,11 @@ export PYTHONDONTWRITEBYTECODE :=
 VENV := .venv
 BIN := $(VENV)/bin
 
-# Seconds, more than any test waits for anything. A test that hangs fails, and the others go on.
-HANGS := 1500
+# A test that takes longer hangs: it fails, and the others go on. No test waits so long for anything.
+TEST_SECONDS := 1500
 
 # Test modules that run in parallel. They mostly wait for real programs, so more than processors (5 GiB of memory).
-AT_ONCE := --numprocesses=14 --dist=loadfile --no-loadscope-reorder --timeout=$(HANGS)
+AT_ONCE := --numprocesses=14 --dist=loadfile --no-loadscope-reorder --timeout=$(TEST_SECONDS)
 
 # Their times show which pyproject.toml is installed.
 RUNTIME := $(VENV)/installed

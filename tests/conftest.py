@@ -17,7 +17,7 @@ from tests.core.jobs import BACKUP, at
 from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client, app_of
 from tests.services import job_config
-from tests.signals import heed_signals
+from tests.signals import stop_ignoring_signals
 
 pytest_plugins = ["tests.postgres"]
 
@@ -93,9 +93,9 @@ def counts_as_coverage(item: pytest.Item) -> bool:
     )
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _signals_are_heeded() -> None:
-    heed_signals()
+@pytest.fixture(autouse=True)
+def _no_signal_of_a_terminal_is_ignored() -> None:
+    stop_ignoring_signals()
 
 
 @pytest.fixture(autouse=True)

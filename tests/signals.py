@@ -7,11 +7,11 @@ from typing import Final
 
 #: What a runner in the background ignores: `nohup`, and `&` in a script. The programs that
 #: it starts would ignore them too, and so would never end.
-OF_A_TERMINAL: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
+TERMINAL_SIGNALS: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 
 
-def heed_signals() -> None:
-    """Let this process, and the programs it starts, ignore no signal of a terminal."""
-    for number in OF_A_TERMINAL:
+def stop_ignoring_signals() -> None:
+    """Make this process, and the programs it starts, end by the signals of a terminal."""
+    for number in TERMINAL_SIGNALS:
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
